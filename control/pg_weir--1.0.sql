@@ -1,0 +1,202 @@
+/* control/pg_weir--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION pg_weir" to load this file. \quit
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+CREATE SCHEMA weir;
+COMMENT ON SCHEMA weir IS 'pg_weir: functions, catalog and statistics';
+GRANT USAGE ON SCHEMA weir TO PUBLIC;
+
+CREATE SCHEMA weir_data;
+COMMENT ON SCHEMA weir_data IS 'pg_weir: relations behind the continuous views';
+GRANT USAGE ON SCHEMA weir_data TO PUBLIC;
+
+--
+-- Catalog
+--
+
+CREATE TABLE weir.view (
+    view regclass PRIMARY KEY,
+    stream regclass NOT NULL,
+    query regclass NOT NULL,
+    closed regclass NOT NULL UNIQUE,
+    segments regclass[] NOT NULL,
+    start text NOT NULL,
+    emit text NOT NULL CHECK (emit IN ('changes', 'final')),
+    lateness interval NOT NULL,
+    on_late text NOT NULL CHECK (on_late IN ('store', 'count')),
+    retention interval,
+    settings text[] NOT NULL,
+    status text NOT NULL,
+    error text,
+    sqlstate text,
+    error_at timestamptz
+);
+COMMENT ON TABLE weir.view IS 'continuous views, their relations, options and status';
+GRANT SELECT ON weir.view TO PUBLIC;
+
+-- Padded, so that any read of a page prunes it: see window/segment.c.
+CREATE TABLE weir.view_state (
+    closed regclass PRIMARY KEY,
+    closed_to timestamptz NOT NULL,
+    closed_before timestamptz NOT NULL,
+    live int[] NOT NULL,
+    groups bigint NOT NULL,
+    pad character(800) NOT NULL DEFAULT ''
+) WITH (fillfactor = 10);
+ALTER TABLE weir.view_state ALTER COLUMN pad SET STORAGE PLAIN;
+COMMENT ON TABLE weir.view_state IS 'state row of each continuous view: which windows are closed, which segments are live';
+GRANT SELECT ON weir.view_state TO PUBLIC;
+
+CREATE TABLE weir.checkpoint (
+    view regclass NOT NULL,
+    partition int NOT NULL,
+    start bigint NOT NULL,
+    next_offset bigint NOT NULL,
+    max_event_time timestamptz,
+    max_timestamp timestamptz,
+    watermark timestamptz,
+    anchor_offset bigint,
+    anchor_timestamp timestamptz,
+    anchor_crc bigint,
+    epoch bigint NOT NULL,
+    read bigint NOT NULL,
+    aggregated bigint NOT NULL,
+    filtered bigint NOT NULL,
+    late bigint NOT NULL,
+    dead_lettered bigint NOT NULL,
+    skipped bigint NOT NULL,
+    tombstones bigint NOT NULL,
+    gaps bigint NOT NULL,
+    partly_late bigint NOT NULL,
+    late_closed bigint NOT NULL,
+    PRIMARY KEY (view, partition)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE weir.checkpoint IS 'position of each continuous view in each partition, with the counters of the law: read = aggregated + filtered + late + dead_lettered + skipped + tombstones; next_offset - start = read + gaps';
+GRANT SELECT ON weir.checkpoint TO PUBLIC;
+
+-- Never dumped: a restored or copied view stays paused until weir.resume().
+CREATE TABLE weir.armed (
+    view regclass PRIMARY KEY,
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL
+);
+COMMENT ON TABLE weir.armed IS 'continuous views that may run, in this very database of this very cluster; never dumped';
+GRANT SELECT ON weir.armed TO PUBLIC;
+
+CREATE TABLE weir.dead_letter (
+    view regclass NOT NULL,
+    partition int NOT NULL,
+    "offset" bigint NOT NULL,
+    topic text NOT NULL,
+    "timestamp" timestamptz,
+    key bytea,
+    value bytea,
+    sqlstate text NOT NULL,
+    reason text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (view, partition, "offset")
+);
+COMMENT ON TABLE weir.dead_letter IS 'records that a continuous view could not use, with their bytes and the reason';
+
+CREATE TABLE weir.late_event (
+    view regclass NOT NULL,
+    partition int NOT NULL,
+    "offset" bigint NOT NULL,
+    "timestamp" timestamptz,
+    event_time timestamptz NOT NULL,
+    late_bound timestamptz NOT NULL,
+    key bytea,
+    value bytea,
+    PRIMARY KEY (view, partition, "offset")
+);
+COMMENT ON TABLE weir.late_event IS 'late and partly late records of each continuous view; late_bound is the greatest end of a window that was missed';
+
+CREATE TABLE weir.exception (
+    view regclass NOT NULL,
+    partition int,
+    "offset" bigint,
+    kind text NOT NULL,
+    "from" timestamptz,
+    "to" timestamptz,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ON weir.exception (view);
+COMMENT ON TABLE weir.exception IS 'clock-driven and manual moves of a watermark: the only ways in which rows may depend on timing';
+
+CREATE TABLE weir.producer (
+    name text PRIMARY KEY,
+    owner regrole NOT NULL,
+    source text NOT NULL,
+    target regclass NOT NULL,
+    rate double precision NOT NULL,
+    settings text[] NOT NULL,
+    enabled boolean NOT NULL,
+    produced bigint NOT NULL
+);
+COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast';
+
+CREATE TABLE weir.stream (
+    stream regclass PRIMARY KEY,
+    start timestamptz NOT NULL
+);
+COMMENT ON TABLE weir.stream IS 'the start of each generator stream, resolved once';
+GRANT SELECT ON weir.stream TO PUBLIC;
+
+SELECT pg_extension_config_dump('weir.view', '');
+SELECT pg_extension_config_dump('weir.view_state', '');
+SELECT pg_extension_config_dump('weir.checkpoint', '');
+SELECT pg_extension_config_dump('weir.dead_letter', '');
+SELECT pg_extension_config_dump('weir.late_event', '');
+SELECT pg_extension_config_dump('weir.exception', '');
+SELECT pg_extension_config_dump('weir.producer', '');
+SELECT pg_extension_config_dump('weir.stream', '');
+
+-- Rows that hold what was in messages belong to the view's owner.
+CREATE FUNCTION weir.owns(relation regclass) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = relation AND pg_catalog.pg_has_role(c.relowner, 'USAGE')) $$;
+COMMENT ON FUNCTION weir.owns(regclass) IS 'does the current user own the relation, directly or by membership';
+
+ALTER TABLE weir.dead_letter ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON weir.dead_letter USING (weir.owns(view));
+GRANT SELECT, DELETE ON weir.dead_letter TO PUBLIC;
+ALTER TABLE weir.late_event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON weir.late_event USING (weir.owns(view));
+GRANT SELECT, DELETE ON weir.late_event TO PUBLIC;
+ALTER TABLE weir.exception ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON weir.exception FOR SELECT USING (weir.owns(view) OR pg_has_role('pg_monitor', 'USAGE'));
+GRANT SELECT ON weir.exception TO PUBLIC;
+ALTER TABLE weir.producer ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON weir.producer FOR SELECT USING (pg_has_role(owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE'));
+GRANT SELECT ON weir.producer TO PUBLIC;
+
+--
+-- Streams: foreign data wrappers (commands/fdw.c)
+--
+
+--
+-- Windows (window/functions.c)
+--
+
+--
+-- Continuous views (commands/ddl.c)
+--
+
+--
+-- What an operator types (commands/operate.c)
+--
+
+--
+-- Statistics (worker/stats.c)
+--
+
+--
+-- Producers (worker/producer.c)
+--
+
+--
+-- The launcher finds this database by its label (worker/launcher.c)
+--

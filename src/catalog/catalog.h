@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  The extension's tables as C structs.  Table and column names appear in
+ *	  catalog/ and in the install script only.
+ *
+ * All functions need a transaction.  They read and write as the extension's
+ * owner would, whatever user is current.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WEIR_CATALOG_H
+#define WEIR_CATALOG_H
+
+#include "base/compat.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "storage/lock.h"
+
+#define WEIR_SEGMENTS	8
+
+/* Status of a view, DESIGN 3.5. */
+typedef enum WeirStatus
+{
+	WEIR_QUEUED,
+	WEIR_CATCHING_UP,
+	WEIR_RUNNING,
+	WEIR_PAUSED,
+	WEIR_FAILED,
+	WEIR_CLOSE_FAILED,
+	WEIR_STOPPED
+} WeirStatus;
+
+/* A row of weir.view. */
+typedef struct WeirView
+{
+	Oid			view;
+	Oid			stream;
+	Oid			query;
+	Oid			closed;
+	Oid			segments[WEIR_SEGMENTS];
+	char	   *start;			/* as given: earliest, latest, timestamp, JSON */
+	char	   *emit;			/* changes, final */
+	int64		lateness;		/* microseconds */
+	char	   *on_late;		/* store, count */
+	char	   *retention;		/* interval text or NULL */
+	List	   *settings;		/* "name=value" strings */
+	WeirStatus	status;
+	char	   *error;			/* of the last failure, or NULL */
+	char	   *error_sqlstate;
+	TimestampTz error_at;		/* 0: none */
+	bool		armed;			/* weir.armed has its row, and it is ours */
+	Oid			owner;			/* of the view, from pg_class */
+} WeirView;
+
+/* The state row of a view. */
+typedef struct WeirViewState
+{
+	TimestampTz closed_to;		/* DT_NOBEGIN at first */
+	TimestampTz closed_before;
+	int			nlive;
+	int			live[WEIR_SEGMENTS];
+	int64		groups;
+} WeirViewState;
+
+/* Oids, looked up by name in schema weir, cached until invalidation. */
+extern Oid	weir_catalog_extension(void);	/* InvalidOid if absent */
+extern Oid	weir_catalog_relation(const char *name);	/* raises */
+
+/* weir.view.  get: NULL if there is no such row and missing_ok. */
+extern WeirView *weir_view_get(Oid view, bool missing_ok);
+extern List *weir_view_list(void);	/* all, ordered by oid */
+extern List *weir_view_list_of_stream(Oid stream);
+extern void weir_view_insert(const WeirView *view);
+extern void weir_view_update_options(const WeirView *view);
+extern void weir_view_set_status(Oid view, WeirStatus status,
+								 const ErrorData *error);
+extern void weir_view_delete(Oid view); /* and every row that names it */
+extern const char *weir_status_name(WeirStatus status);
+
+/* weir.armed: the view may run in this very database. */
+extern void weir_view_arm(Oid view);
+extern void weir_view_disarm(Oid view);
+
+/*
+ * The view's lock: a heavyweight lock of our own on its oid that readers of
+ * the view never meet.  SHARE for flush, EXCLUSIVE for close, compaction and
+ * commands; held to the end of the transaction.  Conditional: false if not
+ * to be had at once.  The state row must be read with a snapshot taken after
+ * it (I5).
+ */
+extern bool weir_view_lock(Oid view, LOCKMODE mode, bool conditional);
+
+/* weir.view_state; get raises if the row is missing. */
+extern void weir_view_state_get(Oid closed, WeirViewState *state);
+extern void weir_view_state_insert(Oid closed, const WeirViewState *state);
+extern void weir_view_state_update(Oid closed, const WeirViewState *state);
+
+/* weir.exception */
+extern void weir_exception_insert(Oid view, int32 partition, int64 offset,
+								  const char *kind, TimestampTz from,
+								  TimestampTz to);
+
+/* weir.stream: the resolved start of a generator (0 if none is stored). */
+extern TimestampTz weir_stream_start(Oid stream);
+extern void weir_stream_set_start(Oid stream, TimestampTz start);
+
+/* weir.producer */
+typedef struct WeirProducer
+{
+	char	   *name;
+	Oid			owner;
+	char	   *source;			/* a query, or a relation's name */
+	Oid			target;			/* stream */
+	double		rate;			/* messages a second; 0 = as fast as it goes */
+	List	   *settings;
+	bool		enabled;
+	int64		produced;		/* rows of the source delivered so far */
+} WeirProducer;
+
+extern WeirProducer *weir_producer_get(const char *name, bool missing_ok);
+extern List *weir_producer_list(void);
+extern void weir_producer_insert(const WeirProducer *producer);
+extern void weir_producer_set_enabled(const char *name, bool enabled);
+extern void weir_producer_set_produced(const char *name, int64 produced);
+extern void weir_producer_delete(const char *name);
+
+#endif							/* WEIR_CATALOG_H */
