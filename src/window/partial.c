@@ -374,6 +374,20 @@ begin_timestamps(const WeirBatch *batch, WeirCheckpoint *checkpoints)
 		checkpoints[p].max_timestamp = least;
 }
 
+/* An end may lie behind control records: they are gaps. */
+void
+weir_partial_skip(const WeirBatch *batch, WeirCheckpoint *checkpoints)
+{
+	for (int p = 0; p < batch->npartitions; p++)
+	{
+		if (batch->to[p] <= checkpoints[p].next_offset)
+			continue;
+		checkpoints[p].counters.gaps +=
+			batch->to[p] - checkpoints[p].next_offset;
+		checkpoints[p].next_offset = batch->to[p];
+	}
+}
+
 void
 weir_partial_apply(WeirGroups *groups, const WeirPlan *plan,
 				   const WeirBatch *batch, const WeirRules *rules,
@@ -399,14 +413,5 @@ weir_partial_apply(WeirGroups *groups, const WeirPlan *plan,
 	while ((error = weir_try(run_pass, &pass)) != NULL)
 		handle_error(&pass, error);
 
-	/* An end of file may lie behind control records. */
-	for (int p = 0; p < batch->npartitions; p++)
-	{
-		if (batch->to[p] <= checkpoints[p].next_offset)
-			continue;
-		checkpoints[p].counters.gaps +=
-			batch->to[p] - checkpoints[p].next_offset;
-		checkpoints[p].next_offset = batch->to[p];
-	}
+	weir_partial_skip(batch, checkpoints);
 }
-

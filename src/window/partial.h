@@ -59,4 +59,8 @@ extern void weir_partial_apply(WeirGroups *groups, const WeirPlan *plan,
 							   WeirCheckpoint *checkpoints,
 							   WeirRejects *rejects);
 
+/* The same for a batch without records: only ends may have moved. */
+extern void weir_partial_skip(const WeirBatch *batch,
+							  WeirCheckpoint *checkpoints);
+
 #endif							/* WEIR_PARTIAL_H */
