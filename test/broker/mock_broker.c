@@ -140,23 +140,23 @@ check_port_free(int port)
 }
 
 static bool
-parse_int(const char *text, int *result)
+parse_int(const char *arg, int *result)
 {
 	char	   *end;
-	long		value = strtol(text, &end, 10);
+	long		value = strtol(arg, &end, 10);
 
 	*result = (int) value;
-	return *text != '\0' && *end == '\0' && value == *result;
+	return *arg != '\0' && *end == '\0' && value == *result;
 }
 
 static bool
-parse_error(const char *text, rd_kafka_resp_err_t *err)
+parse_error(const char *arg, rd_kafka_resp_err_t *err)
 {
 	const struct rd_kafka_err_desc *descs;
 	size_t		n;
 	int			number;
 
-	if (parse_int(text, &number))
+	if (parse_int(arg, &number))
 	{
 		*err = (rd_kafka_resp_err_t) number;
 		return true;
@@ -164,7 +164,7 @@ parse_error(const char *text, rd_kafka_resp_err_t *err)
 	rd_kafka_get_err_descs(&descs, &n);
 	for (size_t i = 0; i < n; i++)
 	{
-		if (descs[i].name && strcasecmp(descs[i].name, text) == 0)
+		if (descs[i].name && strcasecmp(descs[i].name, arg) == 0)
 		{
 			*err = descs[i].code;
 			return true;
@@ -174,23 +174,23 @@ parse_error(const char *text, rd_kafka_resp_err_t *err)
 }
 
 static bool
-parse_request(const char *text, int *key)
+parse_request(const char *arg, int *key)
 {
 	for (const Request *r = requests; r->name; r++)
 	{
-		if (strcasecmp(r->name, text) == 0)
+		if (strcasecmp(r->name, arg) == 0)
 		{
 			*key = r->key;
 			return true;
 		}
 	}
-	return parse_int(text, key) && *key >= 0;
+	return parse_int(arg, key) && *key >= 0;
 }
 
 static bool
-parse_broker(const char *text, int *broker)
+parse_broker(const char *arg, int *broker)
 {
-	return parse_int(text, broker) && *broker >= 1 && *broker <= brokers;
+	return parse_int(arg, broker) && *broker >= 1 && *broker <= brokers;
 }
 
 /* What a call of librdkafka's came to. */

@@ -260,20 +260,20 @@ print_end_offsets(rd_kafka_t *rk, const char *name)
 
 /* Decode hexadecimal text in place; NULL for \N. */
 static char *
-decode_hex(char *text, size_t *len)
+decode_hex(char *hex, size_t *len)
 {
 	*len = 0;
-	if (strcmp(text, "\\N") == 0)
+	if (strcmp(hex, "\\N") == 0)
 		return NULL;
-	for (char *p = text; *p; p += 2)
+	for (char *p = hex; *p; p += 2)
 	{
 		unsigned int byte;
 
 		if (p[1] == '\0' || sscanf(p, "%2x", &byte) != 1)
 			fail("\"%s\" is not hexadecimal", p);
-		text[(*len)++] = (char) byte;
+		hex[(*len)++] = (char) byte;
 	}
-	return text;
+	return hex;
 }
 
 static void
