@@ -64,13 +64,17 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
-  weir_node poll_ok same_rows
+  weir_node poll_ok same_rows row_differences
   need_kafka kafka_start kafka_stop kafka_kill kafka_bootstrap
   kafka_topic kafka_delete_topic kafka_delete_records kafka_end_offsets
   kafka_produce
   kcat_dump kcat_load kcat_count kcat_produce
   broker_start broker_stop broker_bootstrap broker
 );
+
+# So that an interrupted test runs its END blocks.
+$SIG{$_} = sub { die "interrupted\n" }
+  foreach qw(INT TERM HUP);
 
 # The one Kafka of this test: its directory and port once it has had one.
 my %kafka;
@@ -135,14 +139,27 @@ Tests that both queries give the same rows, counting duplicates, and at least
 C<min> (1) of them.  Each is run once, both under one snapshot.  On failure
 some of the rows that differ are shown.
 
+=item row_differences(node, database, query_a, query_b, min => n)
+
+The same as a list of lines that say what is wrong, empty if nothing is.
+
 =cut
 
 sub same_rows
 {
 	my ($node, $database, $query_a, $query_b, $name, %opts) = @_;
-	my $min = $opts{min} // 1;
+	my @wrong = row_differences($node, $database, $query_a, $query_b, %opts);
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(!@wrong, $name);
+	diag($_) for @wrong;
+	return !@wrong;
+}
+
+sub row_differences
+{
+	my ($node, $database, $query_a, $query_b, %opts) = @_;
+	my $min = $opts{min} // 1;
 	my ($status, $stdout, $stderr) = $node->psql(
 		$database, qq{
 		BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -158,27 +175,17 @@ sub same_rows
 		(SELECT 'only in second: ' || r::text FROM only_b r ORDER BY 1 LIMIT 10);
 		COMMIT;
 		}, on_error_stop => 1);
-	return _fail_with($name, "the comparison failed: $stderr") if $status != 0;
+	return ("the comparison failed: $stderr") if $status != 0;
 
 	my ($counts, @rows) = split /\n/, $stdout;
 	my ($in_a, $in_b, $only_a, $only_b) = split /\|/, $counts;
-	return _fail_with($name,
+	return (
 		"$in_a and $in_b rows, $only_a only in the first, "
 		  . "$only_b only in the second", @rows)
 	  if $only_a + $only_b > 0;
-	return _fail_with($name, "equal, but $in_a rows where $min were expected")
+	return ("equal, but $in_a rows where $min were expected")
 	  if $in_a < $min;
-	return pass($name);
-}
-
-sub _fail_with
-{
-	my ($name, @lines) = @_;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	fail($name);
-	diag($_) for @lines;
-	return 0;
+	return ();
 }
 
 =back
