@@ -25,6 +25,7 @@ typedef enum WeirParse
 /* The unit of an epoch number */
 typedef enum WeirUnit
 {
+	WEIR_UNIT_NONE,				/* a number is no timestamp */
 	WEIR_UNIT_S,
 	WEIR_UNIT_MS,
 	WEIR_UNIT_US
