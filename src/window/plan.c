@@ -56,7 +56,6 @@ typedef struct Planner
 	int			stream_rti;
 	int			window_rti;
 	List	   *quals;			/* of WHERE and joins */
-	List	   *keys;			/* expressions, as they are in query */
 	List	   *names;			/* of columns, taken */
 	const char *where;			/* clause under check, for messages */
 	int			location;		/* nearest known to the node under check */
@@ -529,7 +528,7 @@ static bool
 check_output_walker(Node *node, Planner *planner)
 {
 	if (node == NULL || IsA(node, Aggref) ||
-		list_member(planner->keys, node))
+		list_member(planner->plan->key_exprs, node))
 		return false;
 	note_location(planner, node);
 	if (IsA(node, Var) && ((Var *) node)->varno == planner->window_rti &&
@@ -712,7 +711,7 @@ add_key(Planner *planner, Node *expr)
 											((Var *) expr)->varattno, false));
 	else
 		key->name = choose_name(planner, "key");
-	planner->keys = lappend(planner->keys, expr);
+	plan->key_exprs = lappend(plan->key_exprs, expr);
 }
 
 /* GROUP BY: both window columns, and the keys. */

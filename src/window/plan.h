@@ -69,6 +69,7 @@ typedef struct WeirPlan
 	/* for the merges */
 	Query	   *query;			/* the one that was planned */
 	int			window_rti;		/* in query */
+	List	   *key_exprs;		/* of the keys, as they are in query */
 	List	   *window_args;	/* constants after the time, defaults filled */
 	List	   *aggregates;		/* of WeirAggregate */
 } WeirPlan;
