@@ -20,6 +20,9 @@
 
 #define WEIR_SEGMENTS	8
 
+/* The state table's name in SQL; its columns: see WeirViewState. */
+#define WEIR_VIEW_STATE_SQL	"weir.view_state"
+
 /* Status of a view, DESIGN 3.5. */
 typedef enum WeirStatus
 {
