@@ -709,6 +709,8 @@ weir_kafka_open(const char *topic, List *server_options,
 	source->reader->messages = rd_kafka_queue_get_consumer(source->reader->rk);
 	weir_kafka_client_watch(source->reader, source->reader->messages);
 	source->handle = rd_kafka_topic_new(source->reader->rk, topic, NULL);
+	if (source->handle == NULL)
+		weir_kafka_raise(source->reader, rd_kafka_last_error(), "read", topic);
 	source->asker = weir_kafka_client_open(RD_KAFKA_CONSUMER,
 										   asker_properties, server_options,
 										   mapping_options, NULL, source);

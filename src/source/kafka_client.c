@@ -474,7 +474,10 @@ weir_kafka_note(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 	}
 	/* That all brokers are down says less than the error before it. */
 	if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || client->text[0] == '\0')
+	{
+		client->noted = err;
 		make_harmless(client->text, sizeof(client->text), text ? text : "");
+	}
 	if (is_failure(err) && client->failure != RD_KAFKA_RESP_ERR__FATAL)
 		client->failure = err;
 }
@@ -540,11 +543,23 @@ sqlstate_of(rd_kafka_resp_err_t err)
 	}
 }
 
+/* Does err say no more than that there was no answer? */
+static bool
+is_silence(rd_kafka_resp_err_t err)
+{
+	return err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+		err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+		err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT ||
+		err == RD_KAFKA_RESP_ERR__TRANSPORT;
+}
+
 void
 weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 				 const char *verb, const char *topic)
 {
 	int			sqlerrcode = sqlstate_of(err);
+	bool		noted = client->text[0] != '\0' &&
+		(err == client->noted || is_silence(err));
 
 	if (sqlerrcode == ERRCODE_UNDEFINED_TABLE)
 		ereport(ERROR,
@@ -553,6 +568,6 @@ weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 	ereport(ERROR,
 			(errcode(sqlerrcode),
 			 errmsg("could not %s topic \"%s\": %s", verb, topic,
-					client->text[0] ? client->text : rd_kafka_err2str(err))));
+					noted ? client->text : rd_kafka_err2str(err))));
 	pg_unreachable();
 }

@@ -33,7 +33,8 @@ typedef struct WeirKafkaClient
 	rd_kafka_queue_t *messages; /* of a consumer that reads, or NULL */
 	int			fd;				/* readable when a queue may have something */
 	rd_kafka_resp_err_t failure;	/* an error that is for the caller, or 0 */
-	char		text[WEIR_KAFKA_TEXT];	/* of the last error, made harmless */
+	rd_kafka_resp_err_t noted;	/* the last error, */
+	char		text[WEIR_KAFKA_TEXT];	/* and its text, made harmless */
 	void		(*before_close) (void *owner);
 	void	   *owner;
 } WeirKafkaClient;
@@ -75,7 +76,8 @@ extern void weir_kafka_note(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 
 /*
  * Raise an error of librdkafka: "could not <verb> topic <topic>: reason".
- * The reason is the text that was noted, or librdkafka's own for err.
+ * The reason is the text that was noted for err, or last if err says only
+ * that something did not come in time; else librdkafka's own for err.
  */
 extern void weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 							 const char *verb, const char *topic)
