@@ -10,21 +10,16 @@
  */
 #include "base/compat.h"
 
-#include "access/htup_details.h"
-#include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_user_mapping.h"
 #include "foreign/foreign.h"
-#include "miscadmin.h"
 #include "source/generator_source.h"
 #include "source/kafka.h"
 #include "source/stream.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #define DEFAULT_MESSAGE_BYTES	1000000
 #define DEFAULT_IDLE_TIMEOUT	USECS_PER_MINUTE
@@ -245,41 +240,11 @@ weir_stream_get(Oid relid)
 	return stream;
 }
 
-/* Options of one user's mapping; false without one. */
-static bool
-find_mapping(Oid userid, Oid serverid, List **options)
-{
-	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER,
-										ObjectIdGetDatum(userid),
-										ObjectIdGetDatum(serverid));
-	Datum		datum;
-	bool		isnull;
-
-	*options = NIL;
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple,
-							Anum_pg_user_mapping_umoptions, &isnull);
-	if (!isnull)
-		*options = untransformRelOptions(datum);
-	ReleaseSysCache(tuple);
-	return true;
-}
-
-List *
-weir_stream_mapping(const WeirStream *stream, Oid userid)
-{
-	List	   *options;
-
-	if (!find_mapping(userid, stream->serverid, &options))
-		(void) find_mapping(InvalidOid, stream->serverid, &options);
-	return options;
-}
-
 WeirSource *
 weir_stream_open(WeirStream *stream, Oid userid)
 {
 	if (stream->kind == WEIR_GENERATOR)
 		return weir_generator_open(stream->table_options, stream->name);
-	return weir_kafka_open(stream, weir_stream_mapping(stream, userid));
+	return weir_kafka_open(stream->topic, stream->server_options,
+						   weir_kafka_mapping(stream->serverid, userid));
 }
