@@ -187,6 +187,43 @@ GRANT SELECT ON weir.producer TO PUBLIC;
 -- Windows (window/functions.c)
 --
 
+CREATE FUNCTION weir._tumble_start(ts timestamptz, size interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_tumble_start';
+CREATE FUNCTION weir._tumble_end(ts timestamptz, size interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_tumble_end';
+CREATE FUNCTION weir._hop_start(ts timestamptz, nth int, size interval, slide interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_start';
+CREATE FUNCTION weir._hop_end(ts timestamptz, nth int, size interval, slide interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_end';
+CREATE FUNCTION weir._hop_count(size interval, slide interval, timezone text, origin timestamp) RETURNS int
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_count';
+CREATE FUNCTION weir._hop_even(size interval, slide interval, timezone text, origin timestamp) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_even';
+
+-- Made so that PostgreSQL inlines them: no SET, not strict, immutable.
+CREATE FUNCTION weir.tumble(ts timestamptz, size interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+    BEGIN ATOMIC
+        SELECT weir._tumble_start(ts, size, timezone, origin), weir._tumble_end(ts, size, timezone, origin)
+        WHERE ts IS NOT NULL;
+    END;
+COMMENT ON FUNCTION weir.tumble(timestamptz, interval, text, timestamp) IS 'the window of one size, side by side with the others, that a time is in; none for NULL';
+
+-- The windows of a time are numbered from the newest; the oldest may miss it
+-- only if size is no multiple of slide.
+CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+    BEGIN ATOMIC
+        SELECT weir._hop_start(ts, nth, size, slide, timezone, origin), weir._hop_end(ts, nth, size, slide, timezone, origin)
+        FROM generate_series(0, weir._hop_count(size, slide, timezone, origin) - 1) AS nth
+        WHERE ts IS NOT NULL
+          AND (weir._hop_even(size, slide, timezone, origin)
+               OR weir._hop_end(ts, nth, size, slide, timezone, origin) > ts);
+    END;
+COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, text, timestamp) IS 'the overlapping windows of one size, one every slide, that a time is in; none for NULL';
+
 --
 -- Continuous views (commands/ddl.c, commands/definition.c, window/merge.c)
 --
