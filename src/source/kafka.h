@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kafka.h
- *	  Kafka, through librdkafka; kafka.c is the only file that includes
- *	  rdkafka.h.
+ *	  Kafka, through librdkafka; only kafka*.c include rdkafka.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,25 +9,35 @@
 #define WEIR_KAFKA_H
 
 #include "base/compat.h"
-#include "source/stream.h"
+#include "source/source.h"
 
-/* A consumer of the stream's topic; see weir_stream_open(). */
-extern WeirSource *weir_kafka_open(WeirStream *stream, List *mapping_options);
+/*
+ * Options of the user mapping that userid has for a server: its own, else
+ * the one for PUBLIC, else NIL.  Needs a transaction.
+ */
+extern List *weir_kafka_mapping(Oid serverid, Oid userid);
+
+/* A consumer of a topic; see weir_stream_open(). */
+extern WeirSource *weir_kafka_open(const char *topic, List *server_options,
+								   List *mapping_options);
 
 typedef struct WeirKafkaProducer WeirKafkaProducer;
 
 /*
- * An idempotent producer, acks=all, for the stream's topic.  Lives until
+ * An idempotent producer, acks=all, for a topic.  Lives until
  * weir_kafka_producer_close(), the reset of the current memory context, or
- * process exit.
+ * process exit; what is not delivered by then is not sent any more.
  */
-extern WeirKafkaProducer *weir_kafka_producer_open(WeirStream *stream,
-												   List *mapping_options);
+extern WeirKafkaProducer *weir_kafka_producer_open(const char *topic,
+												   List *server_options,
+												   List *mapping_options,
+												   int max_message_bytes);
 
 /*
- * Queue one message; partition -1 = by key hash.  Waits (on latch and event
- * fd) while the queue is full.  Raises 08xxx or 22xxx when a message before
- * it could not be delivered.
+ * Queue one message; partition -1 = by key hash, as Java's default does it.
+ * Waits (on latch and event fd) while the queue is full.  Raises 08xxx or
+ * 22xxx when a message before it could not be delivered, 54000 when this one
+ * is too long.
  */
 extern void weir_kafka_produce(WeirKafkaProducer *producer, int32 partition,
 							   TimestampTz timestamp,
@@ -48,7 +57,10 @@ typedef struct WeirTopic
 	int			partitions;
 } WeirTopic;
 
-/* List of WeirTopic of a server as the current user.  At most 10 s. */
+/*
+ * List of WeirTopic of a server as the current user, who needs USAGE on it;
+ * Kafka's internal topics are left out.  At most 10 s.  Needs a transaction.
+ */
 extern List *weir_kafka_topics(Oid serverid);
 
 #endif							/* WEIR_KAFKA_H */

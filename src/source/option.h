@@ -10,7 +10,12 @@
 #define WEIR_OPTION_H
 
 #include "base/compat.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+
+/* Times that events and options may have: the years 1970 to 2200. */
+#define WEIR_MIN_TIMESTAMP	(-INT64CONST(10957) * USECS_PER_DAY)
+#define WEIR_END_TIMESTAMP	(INT64CONST(73414) * USECS_PER_DAY)
 
 typedef enum WeirSourceKind
 {
@@ -48,5 +53,13 @@ extern const char *weir_option_get(List *options, const char *name);
  */
 extern int64 weir_option_microseconds(const char *name, const char *value,
 									  bool infinity_allowed);
+
+/*
+ * A generator's start: an instant, or (*relative) an exact time before the
+ * creation of the stream, as a number that is zero or negative.  Raises
+ * FDW_INVALID_ATTRIBUTE_VALUE.
+ */
+extern TimestampTz weir_option_start(const char *name, const char *value,
+									 bool *relative);
 
 #endif							/* WEIR_OPTION_H */

@@ -13,6 +13,7 @@
 #include "pgtime.h"
 #include "source/option.h"
 #include "source/source.h"
+#include "source/value.h"
 
 typedef enum WeirMetadata
 {
@@ -26,14 +27,6 @@ typedef enum WeirMetadata
 	WEIR_META_VALUE,
 	WEIR_META_ERROR
 } WeirMetadata;
-
-typedef enum WeirUnit
-{
-	WEIR_UNIT_NONE,				/* a number is no timestamp */
-	WEIR_UNIT_S,
-	WEIR_UNIT_MS,
-	WEIR_UNIT_US
-} WeirUnit;
 
 typedef enum WeirFormat
 {

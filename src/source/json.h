@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.h
+ *	  A strict scanner of one JSON text.
+ *
+ * Builds without a PostgreSQL server and allocates nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WEIR_JSON_H
+#define WEIR_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A text nested deeper than this is refused with 54001. */
+#define WEIR_JSON_MAX_DEPTH 512
+
+typedef enum WeirJsonKind
+{
+	WEIR_JSON_ABSENT,
+	WEIR_JSON_NULL,
+	WEIR_JSON_TRUE,
+	WEIR_JSON_FALSE,
+	WEIR_JSON_NUMBER,
+	WEIR_JSON_STRING,
+	WEIR_JSON_OBJECT,
+	WEIR_JSON_ARRAY
+} WeirJsonKind;
+
+/* A wanted field: a dotted path already split; one element is a top key */
+typedef struct WeirJsonField
+{
+	const char *const *path;
+	int			npath;
+} WeirJsonField;
+
+/* What one text holds for a wanted field */
+typedef struct WeirJsonValue
+{
+	const char *start;			/* span in the text; a string's inside */
+	size_t		len;
+	WeirJsonKind kind;
+	bool		escaped;		/* string that needs weir_json_unescape() */
+	bool		plain;			/* number spelt as numeric's output would be */
+} WeirJsonValue;
+
+typedef struct WeirJsonError
+{
+	char		sqlstate[6];
+	const char *reason;			/* constant text, never payload */
+	size_t		position;		/* in bytes, from 0 */
+} WeirJsonError;
+
+/* The wanted fields, prepared for scanning */
+typedef struct WeirJsonShape WeirJsonShape;
+
+extern size_t weir_json_shape_size(const WeirJsonField *fields, int nfields);
+extern WeirJsonShape *weir_json_shape_init(void *memory,
+										   const WeirJsonField *fields,
+										   int nfields);
+extern bool weir_json_scan(const WeirJsonShape *shape, const char *buf,
+						   size_t len, WeirJsonValue *values,
+						   WeirJsonError *error);
+extern size_t weir_json_unescape(const char *raw, size_t len, char *out);
+
+#endif							/* WEIR_JSON_H */
