@@ -47,6 +47,7 @@
 #define ASK_MS			1000	/* one question */
 #define PATIENCE_MS		10000	/* of a statement that needs an answer */
 #define SILENCE_MS		30000	/* after which an unanswered read is an error */
+#define DOWN_MS			1000	/* the same, while no broker can be reached */
 #define MAX_PUBLISHED	64		/* positions under way */
 
 #define UNASSIGNED		(-1)
@@ -71,6 +72,7 @@ typedef struct KafkaSource
 	int			nheld;
 	int			held_size;
 
+	bool		down;			/* no broker could be reached; told only once */
 	rd_kafka_resp_err_t error;	/* of a partition, ends the reading */
 	int32		error_partition;
 	int			publishing;		/* requests without an answer */
@@ -162,6 +164,8 @@ ask(KafkaSource *source, WeirKafkaClient *client, int32 partition,
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err)
 		weir_kafka_note(client, err, rd_kafka_err2str(err));
+	else if (client == source->reader)
+		source->down = false;
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -300,11 +304,20 @@ reserve_partitions(KafkaSource *source, int n)
 	}
 }
 
+/* Serve the reader's events, and remember that no broker can be reached. */
+static void
+serve_reader(KafkaSource *source)
+{
+	weir_kafka_client_serve(source->reader, NULL);
+	if (source->reader->failure == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		source->down = true;
+}
+
 /* Errors of before the assignment have nothing to say after it. */
 static void
 forget_errors(KafkaSource *source)
 {
-	weir_kafka_client_serve(source->reader, NULL);
+	serve_reader(source);
 	source->error = RD_KAFKA_RESP_ERR_NO_ERROR;
 	source->reader->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -489,7 +502,7 @@ raise_failure(KafkaSource *source)
 	 */
 	if (source->unheard > 0 &&
 		TimestampDifferenceExceeds(source->heard_at, GetCurrentTimestamp(),
-								   SILENCE_MS))
+								   source->down ? DOWN_MS : SILENCE_MS))
 	{
 		source->heard_at = GetCurrentTimestamp();
 		weir_kafka_raise(reader, RD_KAFKA_RESP_ERR__TIMED_OUT, "read",
@@ -506,12 +519,13 @@ kafka_poll(WeirSource *base, WeirMessage *messages, int max)
 
 	/* First the fd, then the queues: what comes later wakes us again. */
 	(void) eventfd_read(source->reader->fd, &count);
-	weir_kafka_client_serve(source->reader, NULL);
+	serve_reader(source);
 	if (!source->error)
 		n = take_messages(source, messages, max);
 	if (n > 0)
 	{
 		source->heard_at = GetCurrentTimestamp();
+		source->down = false;
 		if (source->reader->failure == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 			source->reader->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
 	}

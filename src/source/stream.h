@@ -46,7 +46,7 @@ typedef struct WeirColumn
 {
 	WeirMetadata metadata;
 	WeirUnit	unit;
-	int			npath;
+	int			npath;			/* 0: dropped or metadata */
 	char	  **path;			/* field, split at its dots */
 } WeirColumn;
 
@@ -73,8 +73,16 @@ typedef struct WeirStream
 	List	   *server_options;
 } WeirStream;
 
-/* The kind of the foreign table relid, or raise WRONG_OBJECT_TYPE. */
+/*
+ * Is the relation a stream, and of which kind?  False for every other
+ * relation, and for one that is gone.  kind may be NULL.
+ */
 extern bool weir_stream_is(Oid relid, WeirSourceKind *kind);
+
+/*
+ * Is the foreign server one of ours, and of which kind?  kind may be NULL.
+ */
+extern bool weir_stream_server_is(Oid serverid, WeirSourceKind *kind);
 
 /*
  * Read the stream relid into the current memory context.  Raises
@@ -89,13 +97,5 @@ extern WeirStream *weir_stream_get(Oid relid);
  * mapping); does not talk to a broker yet.
  */
 extern WeirSource *weir_stream_open(WeirStream *stream, Oid userid);
-
-/*
- * When the generator of a stream starts: resolved at CREATE and kept in
- * weir.stream, so that a message depends on (options, partition, n) alone.
- * Implemented in catalog/catalog.c above this layer and set at load.
- */
-typedef TimestampTz (*WeirStreamStart) (Oid relid);
-extern WeirStreamStart weir_stream_start_hook;
 
 #endif							/* WEIR_STREAM_H */
