@@ -225,8 +225,32 @@ CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval, timezone
 COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, text, timestamp) IS 'the overlapping windows of one size, one every slide, that a time is in; none for NULL';
 
 --
--- Continuous views (commands/ddl.c)
+-- Continuous views (commands/ddl.c, commands/definition.c, window/merge.c)
 --
+
+CREATE FUNCTION weir.create_view(name text, query text, start text DEFAULT 'earliest', emit text DEFAULT 'changes',
+                                 lateness interval DEFAULT '0', on_late text DEFAULT 'store',
+                                 retention interval DEFAULT NULL, with_data boolean DEFAULT true) RETURNS regclass
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'weir_create_view';
+COMMENT ON FUNCTION weir.create_view(text, text, text, text, interval, text, interval, boolean)
+    IS 'create a continuous view, as CREATE MATERIALIZED VIEW ... WITH (weir.continuous) does';
+
+CREATE FUNCTION weir.definition(view regclass) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_definition';
+COMMENT ON FUNCTION weir.definition(regclass) IS 'the statement that creates a continuous view again';
+
+CREATE FUNCTION weir.closed(view regclass) RETURNS regclass
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_closed';
+COMMENT ON FUNCTION weir.closed(regclass) IS 'the table of a continuous view''s closed windows, for indexes, triggers, foreign keys and publications';
+
+-- Not strict: it must meet NULL to raise.
+CREATE FUNCTION weir.need(live int[]) RETURNS int[]
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_need';
+COMMENT ON FUNCTION weir.need(int[]) IS 'the live segments of a continuous view; raises if its state row is missing';
 
 --
 -- What an operator types (commands/operate.c)

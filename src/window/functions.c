@@ -63,7 +63,7 @@ weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("window origin must not be infinite"),
-				 errhint("Leave it away, or give a local time at which a window starts.")));
+				 errhint("Omit it, or give a local time at which a window starts.")));
 
 	memset(window, 0, sizeof(WeirWindow));
 	window->kind = kind;

@@ -63,6 +63,7 @@ typedef struct StreamWork
 /* The catalog, as of the last cycle. */
 typedef struct Catalog
 {
+	Oid			extension;		/* InvalidOid: gone */
 	List	   *views;			/* oids */
 	List	   *stream_oids;
 	List	   *streams;		/* StreamWork */
@@ -82,26 +83,29 @@ static Oid	my_extension = InvalidOid;
 
 /*
  * Lock the extension against DROP EXTENSION, first of all as I9 wants it.
- * False if it is gone, or another one.
+ * Returns its oid, or InvalidOid if it is gone.
  */
-static bool
+static Oid
 lock_extension(void)
 {
 	Oid			extension = weir_catalog_extension();
+	Oid			locked = InvalidOid;
 
-	if (!OidIsValid(extension))
-		return false;
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	if (weir_catalog_extension() != extension)
-		return false;
-
-	if (!OidIsValid(my_extension))
-		my_extension = extension;
-	return extension == my_extension;
+	/* By the time the lock is granted it may have been replaced. */
+	while (OidIsValid(extension) && extension != locked)
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		locked = extension;
+		extension = weir_catalog_extension();
+	}
+	return extension;
 }
 
-/* Begin a transaction with the extension locked; false if it is gone. */
-static bool
+/*
+ * Begin a transaction with the extension locked.  Returns its oid, or
+ * InvalidOid if it is gone.
+ */
+static Oid
 begin(void)
 {
 	SetCurrentStatementStartTimestamp();
@@ -174,17 +178,16 @@ add_view(Catalog *catalog, const WeirView *view)
 
 /*
  * Read the catalog, in a transaction of its own, into the context given.
- * False if the extension is gone.
  */
-static bool
+static void
 read_catalog(Catalog *catalog, MemoryContext context)
 {
 	ListCell   *lc;
-	bool		present = begin();
 
 	memset(catalog, 0, sizeof(Catalog));
+	catalog->extension = begin();
 	MemoryContextSwitchTo(context);
-	if (present)
+	if (OidIsValid(catalog->extension))
 	{
 		catalog->database = get_database_name(MyDatabaseId);
 		foreach(lc, weir_view_list())
@@ -199,8 +202,6 @@ read_catalog(Catalog *catalog, MemoryContext context)
 	}
 	commit();
 	MemoryContextSwitchTo(context);
-
-	return present;
 }
 
 /*-------------------------------------------------------------------------
@@ -352,13 +353,13 @@ static void
 queue_views(List *views)
 {
 	ListCell   *lc;
-	bool		present = begin();
+	bool		same = begin() == my_extension;
 
 	foreach(lc, views)
 	{
 		WeirView   *view;
 
-		if (!present || !weir_view_lock(lfirst_oid(lc), ExclusiveLock, true))
+		if (!same || !weir_view_lock(lfirst_oid(lc), ExclusiveLock, true))
 			continue;
 		view = weir_view_get(lfirst_oid(lc), true);
 		if (view != NULL && (view->status == WEIR_RUNNING ||
@@ -441,9 +442,12 @@ launch_producers(Catalog *catalog)
 	}
 }
 
-/* The extension is gone: everybody leaves, and so does this worker. */
+/*
+ * The extension is gone, or replaced: everybody leaves, and so does this
+ * worker.
+ */
 static void
-leave_database(void)
+leave_database(bool absent)
 {
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < WEIR_MAX_WORKERS; i++)
@@ -453,7 +457,8 @@ leave_database(void)
 	}
 	LWLockRelease(weir_shared->lock);
 
-	weir_worker_report_absent();
+	if (absent)
+		weir_worker_report_absent();
 	proc_exit(0);
 }
 
@@ -468,8 +473,12 @@ reconcile(MemoryContext context)
 	TimestampTz wake_at;
 
 	(void) weir_worker_catalog_changed();
-	if (!read_catalog(&catalog, context))
-		leave_database();
+	read_catalog(&catalog, context);
+	if (!OidIsValid(my_extension))
+		my_extension = catalog.extension;
+	if (catalog.extension != my_extension || !OidIsValid(my_extension))
+		leave_database(!OidIsValid(catalog.extension));
+
 	wake_at = look_at_slots(&catalog);
 	launch_readers(&catalog);
 	launch_producers(&catalog);
