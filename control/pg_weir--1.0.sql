@@ -9,6 +9,12 @@ CREATE SCHEMA weir;
 COMMENT ON SCHEMA weir IS 'pg_weir: functions, catalog and statistics';
 GRANT USAGE ON SCHEMA weir TO PUBLIC;
 
+CREATE FUNCTION weir._require_preload() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_require_preload';
+REVOKE ALL ON FUNCTION weir._require_preload() FROM PUBLIC;
+COMMENT ON FUNCTION weir._require_preload() IS 'raise an error with the line to add unless the library is preloaded';
+SELECT weir._require_preload();
+
 CREATE SCHEMA weir_data;
 COMMENT ON SCHEMA weir_data IS 'pg_weir: relations behind the continuous views';
 GRANT USAGE ON SCHEMA weir_data TO PUBLIC;
@@ -193,6 +199,20 @@ GRANT SELECT ON weir.producer TO PUBLIC;
 -- Statistics (worker/stats.c)
 --
 
+CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
+        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
+COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+
+CREATE VIEW weir.stat_worker AS
+SELECT w.pid, w.kind, d.datname AS database,
+       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
+       w.name AS producer, w.started, w.main, w.records, w.batches
+FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
+COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
+GRANT SELECT ON weir.stat_worker TO PUBLIC;
+
 --
 -- Producers (worker/producer.c)
 --
@@ -200,3 +220,9 @@ GRANT SELECT ON weir.producer TO PUBLIC;
 --
 -- The launcher finds this database by its label (worker/launcher.c)
 --
+
+CREATE FUNCTION weir._label_database() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_label_this_database';
+REVOKE ALL ON FUNCTION weir._label_database() FROM PUBLIC;
+COMMENT ON FUNCTION weir._label_database() IS 'put the security label on this database by which the launcher finds it';
+SELECT weir._label_database();
