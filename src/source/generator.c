@@ -271,6 +271,8 @@ weir_generator_end(const WeirGeneratorOptions *options, int32_t partition,
 
 	if (now <= options->start)
 		return 0;
+	if (now > options->start + MAX_ELAPSED)
+		now = options->start + MAX_ELAPSED;
 	count = count_at(options, now - options->start);
 	if (options->limit >= 0 && count > options->limit)
 		count = options->limit;

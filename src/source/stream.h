@@ -46,7 +46,7 @@ typedef struct WeirColumn
 {
 	WeirMetadata metadata;
 	WeirUnit	unit;
-	int			npath;
+	int			npath;			/* 0: dropped or metadata */
 	char	  **path;			/* field, split at its dots */
 } WeirColumn;
 
@@ -73,8 +73,16 @@ typedef struct WeirStream
 	List	   *server_options;
 } WeirStream;
 
-/* The kind of the foreign table relid, or raise WRONG_OBJECT_TYPE. */
+/*
+ * Is the relation a stream, and of which kind?  False for every other
+ * relation, and for one that is gone.  kind may be NULL.
+ */
 extern bool weir_stream_is(Oid relid, WeirSourceKind *kind);
+
+/*
+ * Is the foreign server one of ours, and of which kind?  kind may be NULL.
+ */
+extern bool weir_stream_server_is(Oid serverid, WeirSourceKind *kind);
 
 /*
  * Read the stream relid into the current memory context.  Raises
@@ -83,19 +91,17 @@ extern bool weir_stream_is(Oid relid, WeirSourceKind *kind);
 extern WeirStream *weir_stream_get(Oid relid);
 
 /*
+ * Options of the user mapping that userid has, itself or as PUBLIC, on the
+ * stream's server; NIL without one.  Needs a transaction.
+ */
+extern List *weir_stream_mapping(const WeirStream *stream, Oid userid);
+
+/*
  * Open the stream's source as userid (whose user mapping is used).  Allocated
  * in the current memory context, closed when that is reset or deleted, by
  * weir_source_close() or at process exit.  Needs a transaction (it reads the
  * mapping); does not talk to a broker yet.
  */
 extern WeirSource *weir_stream_open(WeirStream *stream, Oid userid);
-
-/*
- * When the generator of a stream starts: resolved at CREATE and kept in
- * weir.stream, so that a message depends on (options, partition, n) alone.
- * Implemented in catalog/catalog.c above this layer and set at load.
- */
-typedef TimestampTz (*WeirStreamStart) (Oid relid);
-extern WeirStreamStart weir_stream_start_hook;
 
 #endif							/* WEIR_STREAM_H */
