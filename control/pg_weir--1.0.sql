@@ -253,26 +253,32 @@ CREATE FUNCTION weir.need(live int[]) RETURNS int[]
 COMMENT ON FUNCTION weir.need(int[]) IS 'the live segments of a continuous view; raises if its state row is missing';
 
 --
--- What an operator types (commands/operate.c)
+-- What an operator types (commands/operate.c, why.c)
 --
 
---
--- Statistics (worker/stats.c)
---
+CREATE FUNCTION weir.wait(view regclass, timeout interval DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_wait';
+COMMENT ON FUNCTION weir.wait(regclass, interval) IS 'wait until the view has read what is in its stream now, and closed what that allows';
 
-CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
-        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint)
-    RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
-COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+CREATE FUNCTION weir.pause(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_pause';
+COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, until weir.resume()';
 
-CREATE VIEW weir.stat_worker AS
-SELECT w.pid, w.kind, d.datname AS database,
-       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
-       w.name AS producer, w.started, w.main, w.records, w.batches
-FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
-COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
-GRANT SELECT ON weir.stat_worker TO PUBLIC;
+CREATE FUNCTION weir.resume(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
+COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+
+CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_watermark';
+COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint';
+
+CREATE FUNCTION weir.closed_to(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_closed_to';
+COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final';
+
+CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';
+COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
 
 --
 -- Producers (worker/producer.c)
