@@ -18,7 +18,7 @@
 #include "commands/why.h"
 #include "source/stream.h"
 #include "window/watermark.h"
-#include "worker/reader.h"
+#include "worker/database.h"
 #include "worker/worker.h"
 
 static char *
