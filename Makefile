@@ -19,3 +19,10 @@ include $(PGXS)
 
 # PGXS has no dependency tracking.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
+
+# All tests, or some: `make test TESTS="regress tap:010"`.  Suites and files:
+# test/suites.
+test:
+	PG_CONFIG=$(PG_CONFIG) test/run $(TESTS)
+
+.PHONY: test

@@ -9,6 +9,12 @@ CREATE SCHEMA weir;
 COMMENT ON SCHEMA weir IS 'pg_weir: functions, catalog and statistics';
 GRANT USAGE ON SCHEMA weir TO PUBLIC;
 
+CREATE FUNCTION weir._require_preload() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_require_preload';
+REVOKE ALL ON FUNCTION weir._require_preload() FROM PUBLIC;
+COMMENT ON FUNCTION weir._require_preload() IS 'raise an error with the line to add unless the library is preloaded';
+SELECT weir._require_preload();
+
 CREATE SCHEMA weir_data;
 COMMENT ON SCHEMA weir_data IS 'pg_weir: relations behind the continuous views';
 GRANT USAGE ON SCHEMA weir_data TO PUBLIC;
@@ -215,9 +221,70 @@ COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir
 -- Windows (window/functions.c)
 --
 
+CREATE FUNCTION weir._tumble_start(ts timestamptz, size interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_tumble_start';
+CREATE FUNCTION weir._tumble_end(ts timestamptz, size interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_tumble_end';
+CREATE FUNCTION weir._hop_start(ts timestamptz, nth int, size interval, slide interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_start';
+CREATE FUNCTION weir._hop_end(ts timestamptz, nth int, size interval, slide interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_end';
+CREATE FUNCTION weir._hop_count(size interval, slide interval, timezone text, origin timestamp) RETURNS int
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_count';
+CREATE FUNCTION weir._hop_even(size interval, slide interval, timezone text, origin timestamp) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_even';
+
+-- Made so that PostgreSQL inlines them: no SET, not strict, immutable.
+CREATE FUNCTION weir.tumble(ts timestamptz, size interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+    BEGIN ATOMIC
+        SELECT weir._tumble_start(ts, size, timezone, origin), weir._tumble_end(ts, size, timezone, origin)
+        WHERE ts IS NOT NULL;
+    END;
+COMMENT ON FUNCTION weir.tumble(timestamptz, interval, text, timestamp) IS 'the window of one size, side by side with the others, that a time is in; none for NULL';
+
+-- The windows of a time are numbered from the newest; the oldest may miss it
+-- only if size is no multiple of slide.
+CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+    BEGIN ATOMIC
+        SELECT weir._hop_start(ts, nth, size, slide, timezone, origin), weir._hop_end(ts, nth, size, slide, timezone, origin)
+        FROM generate_series(0, weir._hop_count(size, slide, timezone, origin) - 1) AS nth
+        WHERE ts IS NOT NULL
+          AND (weir._hop_even(size, slide, timezone, origin)
+               OR weir._hop_end(ts, nth, size, slide, timezone, origin) > ts);
+    END;
+COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, text, timestamp) IS 'the overlapping windows of one size, one every slide, that a time is in; none for NULL';
+
 --
--- Continuous views (commands/ddl.c)
+-- Continuous views (commands/ddl.c, commands/definition.c, window/merge.c)
 --
+
+CREATE FUNCTION weir.create_view(name text, query text, start text DEFAULT 'earliest', emit text DEFAULT 'changes',
+                                 lateness interval DEFAULT '0', on_late text DEFAULT 'store',
+                                 retention interval DEFAULT NULL, with_data boolean DEFAULT true) RETURNS regclass
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'weir_create_view';
+COMMENT ON FUNCTION weir.create_view(text, text, text, text, interval, text, interval, boolean)
+    IS 'create a continuous view, as CREATE MATERIALIZED VIEW ... WITH (weir.continuous) does';
+
+CREATE FUNCTION weir.definition(view regclass) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_definition';
+COMMENT ON FUNCTION weir.definition(regclass) IS 'the statement that creates a continuous view again';
+
+CREATE FUNCTION weir.closed(view regclass) RETURNS regclass
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_closed';
+COMMENT ON FUNCTION weir.closed(regclass) IS 'the table of a continuous view''s closed windows, for indexes, triggers, foreign keys and publications';
+
+-- Not strict: it must meet NULL to raise.
+CREATE FUNCTION weir.need(live int[]) RETURNS int[]
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_need';
+COMMENT ON FUNCTION weir.need(int[]) IS 'the live segments of a continuous view; raises if its state row is missing';
 
 --
 -- What an operator types (commands/operate.c)
@@ -227,6 +294,20 @@ COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir
 -- Statistics (worker/stats.c)
 --
 
+CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
+        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
+COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+
+CREATE VIEW weir.stat_worker AS
+SELECT w.pid, w.kind, d.datname AS database,
+       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
+       w.name AS producer, w.started, w.main, w.records, w.batches
+FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
+COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
+GRANT SELECT ON weir.stat_worker TO PUBLIC;
+
 --
 -- Producers (worker/producer.c)
 --
@@ -234,3 +315,9 @@ COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir
 --
 -- The launcher finds this database by its label (worker/launcher.c)
 --
+
+CREATE FUNCTION weir._label_database() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_label_this_database';
+REVOKE ALL ON FUNCTION weir._label_database() FROM PUBLIC;
+COMMENT ON FUNCTION weir._label_database() IS 'put the security label on this database by which the launcher finds it';
+SELECT weir._label_database();

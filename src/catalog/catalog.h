@@ -5,7 +5,8 @@
  *	  catalog/ and in the install script only.
  *
  * All functions need a transaction.  They read and write as the extension's
- * owner would, whatever user is current.
+ * owner would, whatever user is current; what they read is as it is now, not
+ * as a snapshot of the caller has it.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,11 +14,14 @@
 #define WEIR_CATALOG_H
 
 #include "base/compat.h"
+#include "catalog/table.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
-#include "storage/lock.h"
 
 #define WEIR_SEGMENTS	8
+
+/* The state table's name in SQL; its columns: see WeirViewState. */
+#define WEIR_VIEW_STATE_SQL	"weir.view_state"
 
 /* Status of a view, DESIGN 3.5. */
 typedef enum WeirStatus
@@ -63,11 +67,12 @@ typedef struct WeirViewState
 	int64		groups;
 } WeirViewState;
 
-/* Oids, looked up by name in schema weir, cached until invalidation. */
-extern Oid	weir_catalog_extension(void);	/* InvalidOid if absent */
-extern Oid	weir_catalog_relation(const char *name);	/* raises */
-
-/* weir.view.  get: NULL if there is no such row and missing_ok. */
+/*
+ * weir.view.  A row whose relation is gone counts as missing.  get: NULL if
+ * there is no such row and missing_ok, else it raises.  set_status writes
+ * the error, or removes the last one if it is NULL.  delete finds nothing to
+ * do where the tables are gone too.
+ */
 extern WeirView *weir_view_get(Oid view, bool missing_ok);
 extern List *weir_view_list(void);	/* all, ordered by oid */
 extern List *weir_view_list_of_stream(Oid stream);
@@ -93,10 +98,17 @@ extern bool weir_view_lock(Oid view, LOCKMODE mode, bool conditional);
 
 /* weir.view_state; get raises if the row is missing. */
 extern void weir_view_state_get(Oid closed, WeirViewState *state);
+
+/*
+ * Prune the page of the state row as any read does, then mark in listed[]
+ * the segments that some version of the row which is left lists, whoever may
+ * see that version.
+ */
+extern void weir_view_state_versions(Oid closed, bool *listed);
 extern void weir_view_state_insert(Oid closed, const WeirViewState *state);
 extern void weir_view_state_update(Oid closed, const WeirViewState *state);
 
-/* weir.exception */
+/* weir.exception.  partition, offset < 0 and from, to DT_NOBEGIN: NULL. */
 extern void weir_exception_insert(Oid view, int32 partition, int64 offset,
 								  const char *kind, TimestampTz from,
 								  TimestampTz to);
@@ -104,6 +116,7 @@ extern void weir_exception_insert(Oid view, int32 partition, int64 offset,
 /* weir.stream: the resolved start of a generator (0 if none is stored). */
 extern TimestampTz weir_stream_start(Oid stream);
 extern void weir_stream_set_start(Oid stream, TimestampTz start);
+extern void weir_stream_delete(Oid stream);
 
 /* weir.producer */
 typedef struct WeirProducer

@@ -57,6 +57,10 @@ extern WeirCheckpoint *weir_checkpoint_read(Oid view, int *n);
 extern void weir_checkpoint_insert(Oid view, WeirCheckpoint *checkpoint);
 extern void weir_checkpoint_update(Oid view, WeirCheckpoint *checkpoint);
 
+/* What identifies a record as an anchor: CRC-32C of key and value. */
+extern uint32 weir_checkpoint_crc(const char *key, int key_len,
+								  const char *value, int value_len);
+
 /* Fence off every reader from before: epoch + 1 in all rows of the view. */
 extern void weir_checkpoint_new_epoch(Oid view);
 

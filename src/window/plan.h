@@ -21,16 +21,27 @@ typedef struct WeirKey
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
-	char	   *name;			/* of the column in partials and closed */
+	char	   *name;			/* of the column in partials */
+	int			output;			/* the output that is this key, or -1 */
 } WeirKey;
 
 typedef struct WeirState
 {
 	WeirPart	part;
-	char	   *name;			/* of the column in partials and closed */
+	char	   *name;			/* of the column in partials */
+	int			output;			/* the output that is its merge, or -1 */
 } WeirState;
 
-/* A column of the view. */
+/* An aggregate of the query, as its states make it up. */
+typedef struct WeirAggregate
+{
+	Aggref	   *aggref;			/* as it is in query */
+	int			nstates;
+	int			states[WEIR_MAX_PARTS];
+	const char *final;			/* see WeirDecomposed */
+} WeirAggregate;
+
+/* A column of the view, or of a relation behind it. */
 typedef struct WeirOutput
 {
 	char	   *name;
@@ -54,42 +65,62 @@ typedef struct WeirPlan
 	int			window_start;	/* output that is window_start, or -1 */
 	int			window_end;
 	Bitmapset  *columns;		/* attributes of the stream that are used */
+
+	/* for the merges */
+	Query	   *query;			/* the one that was planned */
+	int			window_rti;		/* in query */
+	List	   *key_exprs;		/* of the keys, as they are in query */
+	List	   *window_args;	/* constants after the time, defaults filled */
+	List	   *aggregates;		/* of WeirAggregate */
 } WeirPlan;
 
 /*
  * Plan a query.  Raises FEATURE_NOT_SUPPORTED with position, detail and hint
  * for what cannot be kept up to date.  source_text is for error positions,
- * or NULL.  Needs a transaction; result in the current context.
+ * or NULL.  Expressions in the result are as analysed: prepare them with
+ * ExecPrepareExpr.  Needs a transaction and locks on the relations of query,
+ * as parse analysis takes them; result in the current context.
  */
 extern WeirPlan *weir_plan_make(Query *query, const char *source_text);
 
-/* The plan of a continuous view, from its definition <v>_query. */
+/*
+ * The plan of a continuous view, from its definition <v>_query.  Locks the
+ * view and its stream in ACCESS SHARE mode.
+ */
 extern WeirPlan *weir_plan_of_view(Oid query_view);
 
 /*
- * SQL: the merge of the partials, one row a window and keys: columns
- * window_start, window_end, the keys, the states, all merged, then the
- * outputs.  Which partials and windows is up to the text of the conditions:
+ * Columns of a partial: pane_start, late_bound, keys, states.  Hidden columns
+ * of closed, which follow the outputs there: window_start and window_end
+ * unless they are outputs, keys and states that are not.
+ */
+extern WeirOutput *weir_plan_partial_columns(const WeirPlan *plan, int *n);
+extern WeirOutput *weir_plan_hidden_columns(const WeirPlan *plan, int *n);
+
+/*
+ * SQL of the merges (merge.c).  Columns of segments and closed are found by
+ * position, so their owner may rename them.  All names are qualified: run it
+ * under search_path pg_catalog, pg_temp.  Need a transaction and locks on the
+ * relations named.
  *
- * live: the segments that the state row lists as live, windows after
- * closed_to, as the live part of v reads it.  closed = regclass of <v>_closed.
- * Column names: see weir_plan_merge_columns.
+ * live: SELECT the outputs of all open windows: the segments that the state
+ * row lists as live, windows after closed_to.
  */
-extern char *weir_plan_live_sql(const WeirPlan *plan, Query *query,
-								Oid closed, const Oid *segments);
+extern char *weir_plan_live_sql(const WeirPlan *plan, Oid closed,
+								const Oid *segments);
 
 /*
- * SQL: INSERT INTO closed of all windows with window_end <= $1 that are
- * still open; returns one row (merged bigint, inserted bigint).
+ * INSERT INTO closed of all windows with window_end <= $1 (timestamptz) that
+ * are still open; returns one row (merged bigint, inserted bigint).
  */
-extern char *weir_plan_close_sql(const WeirPlan *plan, Query *query,
-								 Oid closed, const Oid *segments);
+extern char *weir_plan_close_sql(const WeirPlan *plan, Oid closed,
+								 const Oid *segments);
 
 /*
- * SQL: INSERT INTO segments[target] the merge, by pane, late_bound and keys,
- * of all live rows; target is the index of the free segment.
+ * SELECT the merge, by pane, late_bound and keys, of all live rows, as rows
+ * of a segment.
  */
 extern char *weir_plan_compact_sql(const WeirPlan *plan, Oid closed,
-								   const Oid *segments, int target);
+								   const Oid *segments);
 
 #endif							/* WEIR_PLAN_H */

@@ -10,6 +10,8 @@
 
 #include "base/compat.h"
 
+extern int	weir_max_catch_up;	/* weir.max_catch_up: readers a database */
+
 extern PGDLLEXPORT void weir_database_main(Datum arg);
 
 #endif							/* WEIR_DATABASE_H */

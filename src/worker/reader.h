@@ -13,7 +13,6 @@
 extern int	weir_batch_rows;	/* weir.batch_rows: offsets a partition */
 extern int	weir_batch_time;	/* weir.batch_time, milliseconds */
 extern int	weir_max_rate;		/* weir.max_rate; 0 = none */
-extern int	weir_max_catch_up;	/* weir.max_catch_up: readers a database */
 
 extern PGDLLEXPORT void weir_reader_main(Datum arg);
 

@@ -7,7 +7,8 @@
  * Nothing in shared memory is needed for correctness: positions, counters
  * and status are in tables.  A slot is {in_use, generation, proc}: generation
  * grows every time the slot is taken, so that whoever holds an old one sees
- * it.
+ * it.  A free slot remembers its last worker: if that failed, the next one
+ * for the same thing waits until retry_at.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +17,9 @@
 
 #include "base/compat.h"
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "port/atomics.h"
+#include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
@@ -43,15 +46,26 @@ typedef struct WeirSlot
 	PGPROC	   *proc;			/* NULL until attached */
 	pid_t		pid;
 	TimestampTz launched_at;
+	bool		leave;			/* asked to exit */
+	bool		ready;			/* reader: has made its first claim */
 	bool		main;			/* reader: serves the main group */
+	bool		reassign;		/* reader: views were handed to it */
+	Oid			mapping;		/* reader: user mapping, or InvalidOid */
+	int64		progress;		/* reader: sum of its next offsets */
+	char		error[256];		/* last error outside of any view, or "" */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
+
+	/* of the last worker, while the slot is free */
+	int			failures;		/* in a row; 0: it ended well */
+	TimestampTz retry_at;
 } WeirSlot;
 
 typedef struct WeirDatabase
 {
 	Oid			database;		/* InvalidOid: free */
-	bool		dirty;			/* the catalog changed: reconcile */
+	uint64		changes;		/* committed changes of the catalog */
+	bool		absent;			/* as of these, the extension is not there */
 	int			barred;			/* > 0: no worker may start or stay here */
 } WeirDatabase;
 
@@ -62,7 +76,7 @@ typedef struct WeirViewEntry
 	int			slot;			/* reader that claims it, or -1 */
 	uint32		generation;		/* of that slot */
 	int			failures;		/* in a row, for the back-off */
-	TimestampTz retry_at;
+	TimestampTz retry_at;		/* no reader before; DT_NOEND: never */
 	double		rate;			/* records a second, moving average */
 	TimestampTz last_commit;
 	TimestampTz last_record;	/* newest Kafka timestamp applied */
@@ -74,6 +88,7 @@ typedef struct WeirPartitionEntry
 	Oid			database;		/* InvalidOid: free */
 	Oid			stream;
 	int32		partition;
+	int64		main_next;		/* next offset of the main reader */
 	int64		low;
 	int64		high;
 	int64		stable;
@@ -83,6 +98,7 @@ typedef struct WeirPartitionEntry
 typedef struct WeirShared
 {
 	LWLock	   *lock;
+	ConditionVariable progress; /* something was committed by a reader */
 	Latch	   *launcher;		/* its latch, or NULL */
 	pid_t		launcher_pid;
 	WeirDatabase databases[WEIR_MAX_DATABASES];
@@ -98,6 +114,9 @@ extern void weir_shmem_init(void);	/* from _PG_init: hooks */
 /* Raise OBJECT_NOT_IN_PREREQUISITE_STATE with the line to add, if not loaded. */
 extern void weir_shmem_require(void);
 
+/* Back-off: the time of the next attempt after so many failures in a row. */
+extern TimestampTz weir_shmem_retry_at(int failures);
+
 /* ---- all of these need the lock, shared or exclusive as they change ---- */
 
 /* The entry of a view, made when there is none; NULL when the table is full. */
@@ -108,5 +127,15 @@ extern WeirDatabase *weir_shmem_database(Oid database, bool create);
 
 /* Is the claim on this view held by a live reader? */
 extern bool weir_shmem_claimed(const WeirViewEntry *entry);
+
+/*
+ * Forget what is not in these lists of views and streams, live claims
+ * excepted; forget all of a database where nothing runs.
+ */
+extern void weir_shmem_retain(Oid database, List *views, List *streams);
+extern void weir_shmem_forget_database(Oid database);
+
+/* Does a worker hold this slot, or is one on its way to it? */
+extern bool weir_shmem_taken(const WeirSlot *slot);
 
 #endif							/* WEIR_SHMEM_H */

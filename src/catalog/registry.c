@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *	  The small tables beside the views': exceptions, starts of generator
+ *	  streams, producers.  See catalog.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/form.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+/* Columns of weir.exception. */
+enum
+{
+	EXCEPTION_VIEW,
+	EXCEPTION_PARTITION,
+	EXCEPTION_OFFSET,
+	EXCEPTION_KIND,
+	EXCEPTION_FROM,
+	EXCEPTION_TO,
+	EXCEPTION_AT,
+	EXCEPTION_NATTS
+};
+
+/* Columns of weir.stream. */
+enum
+{
+	STREAM_STREAM,
+	STREAM_START,
+	STREAM_NATTS
+};
+
+/* Columns of weir.producer. */
+enum
+{
+	NAME,
+	OWNER,
+	SOURCE,
+	TARGET,
+	RATE,
+	SETTINGS,
+	ENABLED,
+	PRODUCED,
+	PRODUCER_NATTS
+};
+
+static List *list_producers(AttrNumber attno, Datum key);
+static WeirProducer *deform_producer(TupleDesc desc, HeapTuple tuple);
+static void update_producer(const char *name, int column, Datum value);
+
+/*
+ * Record a move of a watermark that the log does not explain.
+ */
+void
+weir_exception_insert(Oid view, int32 partition, int64 offset,
+					  const char *kind, TimestampTz from, TimestampTz to)
+{
+	Relation	table = weir_table_open("exception", RowExclusiveLock, false);
+	Datum		values[EXCEPTION_NATTS];
+	bool		isnull[EXCEPTION_NATTS] = {false};
+
+	values[EXCEPTION_VIEW] = ObjectIdGetDatum(view);
+	values[EXCEPTION_PARTITION] = Int32GetDatum(partition);
+	isnull[EXCEPTION_PARTITION] = partition < 0;
+	values[EXCEPTION_OFFSET] = Int64GetDatum(offset);
+	isnull[EXCEPTION_OFFSET] = offset < 0;
+	values[EXCEPTION_KIND] = CStringGetTextDatum(kind);
+	values[EXCEPTION_FROM] = TimestampTzGetDatum(from);
+	isnull[EXCEPTION_FROM] = TIMESTAMP_IS_NOBEGIN(from);
+	values[EXCEPTION_TO] = TimestampTzGetDatum(to);
+	isnull[EXCEPTION_TO] = TIMESTAMP_IS_NOBEGIN(to);
+	values[EXCEPTION_AT] =
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
+											 isnull));
+	table_close(table, NoLock);
+}
+
+/*
+ * The resolved start of a generator stream; 0 if none is stored.
+ */
+TimestampTz
+weir_stream_start(Oid stream)
+{
+	Relation	table = weir_table_open("stream", AccessShareLock, false);
+	SysScanDesc scan = weir_table_scan(table, STREAM_STREAM + 1,
+									   ObjectIdGetDatum(stream));
+	HeapTuple	tuple = systable_getnext(scan);
+	TimestampTz start = 0;
+	bool		isnull;
+
+	if (HeapTupleIsValid(tuple))
+		start = DatumGetTimestampTz(heap_getattr(tuple, STREAM_START + 1,
+												 RelationGetDescr(table),
+												 &isnull));
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return start;
+}
+
+/*
+ * Store the start of a generator stream, in place of an older one.
+ */
+void
+weir_stream_set_start(Oid stream, TimestampTz start)
+{
+	Relation	table;
+	Datum		values[STREAM_NATTS];
+	bool		isnull[STREAM_NATTS] = {false};
+
+	weir_stream_delete(stream);
+	table = weir_table_open("stream", RowExclusiveLock, false);
+	values[STREAM_STREAM] = ObjectIdGetDatum(stream);
+	values[STREAM_START] = TimestampTzGetDatum(start);
+	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
+											 isnull));
+	table_close(table, NoLock);
+}
+
+/*
+ * Forget the start of a stream that goes.
+ */
+void
+weir_stream_delete(Oid stream)
+{
+	weir_table_delete("stream", STREAM_STREAM + 1, ObjectIdGetDatum(stream));
+}
+
+/*
+ * A producer by name.  Raises 42704 if there is none, unless missing_ok.
+ */
+WeirProducer *
+weir_producer_get(const char *name, bool missing_ok)
+{
+	List	   *found = list_producers(NAME + 1, CStringGetTextDatum(name));
+
+	if (found == NIL && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("producer \"%s\" does not exist", name)));
+	return found == NIL ? NULL : linitial(found);
+}
+
+/*
+ * All producers.
+ */
+List *
+weir_producer_list(void)
+{
+	return list_producers(0, (Datum) 0);
+}
+
+/*
+ * Insert a producer's row; raises 23505 for a name that is taken.
+ */
+void
+weir_producer_insert(const WeirProducer *producer)
+{
+	Relation	table = weir_table_open("producer", RowExclusiveLock, false);
+	Datum		values[PRODUCER_NATTS];
+	bool		isnull[PRODUCER_NATTS] = {false};
+
+	values[NAME] = CStringGetTextDatum(producer->name);
+	values[OWNER] = ObjectIdGetDatum(producer->owner);
+	values[SOURCE] = CStringGetTextDatum(producer->source);
+	values[TARGET] = ObjectIdGetDatum(producer->target);
+	values[RATE] = Float8GetDatum(producer->rate);
+	values[SETTINGS] = weir_form_strings(producer->settings);
+	values[ENABLED] = BoolGetDatum(producer->enabled);
+	values[PRODUCED] = Int64GetDatum(producer->produced);
+	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
+											 isnull));
+	table_close(table, NoLock);
+}
+
+/*
+ * Whether a producer is to run.
+ */
+void
+weir_producer_set_enabled(const char *name, bool enabled)
+{
+	update_producer(name, ENABLED, BoolGetDatum(enabled));
+}
+
+/*
+ * How far a producer has got.
+ */
+void
+weir_producer_set_produced(const char *name, int64 produced)
+{
+	update_producer(name, PRODUCED, Int64GetDatum(produced));
+}
+
+/*
+ * Delete a producer's row.
+ */
+void
+weir_producer_delete(const char *name)
+{
+	weir_table_delete("producer", NAME + 1, CStringGetTextDatum(name));
+}
+
+static List *
+list_producers(AttrNumber attno, Datum key)
+{
+	Relation	table = weir_table_open("producer", AccessShareLock, true);
+	List	   *producers = NIL;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (table == NULL)
+		return NIL;
+
+	scan = weir_table_scan(table, attno, key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		producers = lappend(producers,
+							deform_producer(RelationGetDescr(table), tuple));
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return producers;
+}
+
+static WeirProducer *
+deform_producer(TupleDesc desc, HeapTuple tuple)
+{
+	WeirProducer *producer = palloc(sizeof(WeirProducer));
+	Datum		values[PRODUCER_NATTS];
+	bool		isnull[PRODUCER_NATTS];
+
+	heap_deform_tuple(tuple, desc, values, isnull);
+	producer->name = TextDatumGetCString(values[NAME]);
+	producer->owner = DatumGetObjectId(values[OWNER]);
+	producer->source = TextDatumGetCString(values[SOURCE]);
+	producer->target = DatumGetObjectId(values[TARGET]);
+	producer->rate = DatumGetFloat8(values[RATE]);
+	producer->settings = weir_deform_strings(values[SETTINGS]);
+	producer->enabled = DatumGetBool(values[ENABLED]);
+	producer->produced = DatumGetInt64(values[PRODUCED]);
+	return producer;
+}
+
+static void
+update_producer(const char *name, int column, Datum value)
+{
+	Relation	table = weir_table_open("producer", RowExclusiveLock, false);
+	Datum		values[PRODUCER_NATTS];
+	bool		isnull[PRODUCER_NATTS] = {false};
+	bool		replace[PRODUCER_NATTS] = {false};
+
+	values[column] = value;
+	replace[column] = true;
+	if (!weir_table_modify(table, CStringGetTextDatum(name), values, isnull,
+						   replace))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("producer \"%s\" does not exist", name)));
+	table_close(table, NoLock);
+}

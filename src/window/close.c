@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * close.c
+ *	  Closing windows: from partials to closed rows.
+ *
+ * closed_to is the greatest window end that the watermark has passed by
+ * lateness; it moves even when no row closes, so that exactly the windows
+ * with window_end <= closed_to are closed.  closed_before is the least start
+ * of a window that is still open: no partial before it is needed any more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/fault.h"
+#include "base/usercontext.h"
+#include "window/close.h"
+#include "window/watermark.h"
+
+TimestampTz
+weir_close_bound(const WeirPlan *plan, int64 lateness, TimestampTz watermark)
+{
+	TimestampTz reached = weir_time_minus(watermark, lateness);
+
+	if (reached == DT_NOBEGIN)
+		return DT_NOBEGIN;
+	return weir_window_end(&plan->window,
+						   weir_window_last_ended(&plan->window, reached));
+}
+
+bool
+weir_close_due(const WeirServed *served)
+{
+	return weir_close_bound(served->plan, served->rules.lateness,
+							served->watermark) > served->rules.closed_to;
+}
+
+/* Move the rows; the numbers merged and inserted must be equal. */
+static void
+insert_closed(const WeirServed *served, TimestampTz closed_to)
+{
+	const WeirView *view = served->view;
+	WeirUserContext user;
+	Oid			type = TIMESTAMPTZOID;
+	Datum		value = TimestampTzGetDatum(closed_to);
+	int64		merged;
+	int64		inserted;
+	bool		isnull;
+
+	weir_user_enter(&user, view->owner, view->settings);
+	SPI_connect();
+	if (SPI_execute_with_args(weir_plan_close_sql(served->plan,
+												  view->closed,
+												  view->segments),
+							  1, &type, &value, NULL, false, 0) < 0 ||
+		SPI_processed != 1)
+		elog(ERROR, "could not close windows of relation %u", view->view);
+	merged = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										 SPI_tuptable->tupdesc, 1, &isnull));
+	inserted = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										   SPI_tuptable->tupdesc, 2, &isnull));
+	SPI_finish();
+	weir_user_leave(&user);
+	if (merged != inserted)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("only " INT64_FORMAT " of " INT64_FORMAT
+						" closed rows of continuous view \"%s\" were stored",
+						inserted, merged, get_rel_name(view->view)),
+				 errhint("A trigger or rule on the closed table keeps rows"
+						 " out.  The windows stay open until all are stored.")));
+}
+
+bool
+weir_close_windows(WeirServed *served)
+{
+	TimestampTz bound = weir_close_bound(served->plan, served->rules.lateness,
+										 served->watermark);
+	const WeirWindow *window = &served->plan->window;
+	WeirViewState state;
+	WeirView   *view;
+
+	if (!weir_view_lock(served->view->view, ExclusiveLock, true))
+		return false;
+	PushActiveSnapshot(GetLatestSnapshot());
+	view = weir_view_get(served->view->view, true);
+	if (view == NULL || !weir_view_may_run(view))
+	{
+		PopActiveSnapshot();
+		return false;
+	}
+	weir_view_state_get(view->closed, &state);
+	if (bound > state.closed_to)
+	{
+		insert_closed(served, bound);
+		WEIR_FAULT("close-inserted");
+		state.closed_to = bound;
+		state.closed_before =
+			weir_window_start(window,
+							  weir_window_last_ended(window, bound) + 1);
+		weir_view_state_update(view->closed, &state);
+		WEIR_FAULT("close-state");
+	}
+	if (view->status == WEIR_CLOSE_FAILED)
+		weir_view_set_status(view->view, WEIR_RUNNING, NULL);
+	PopActiveSnapshot();
+	served->rules.closed_to = state.closed_to;
+	return true;
+}

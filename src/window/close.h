@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * close.h
+ *	  Closing windows: from partials to closed rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WEIR_CLOSE_H
+#define WEIR_CLOSE_H
+
+#include "base/compat.h"
+#include "window/served.h"
+
+/* The greatest window end e with e + lateness <= watermark, or DT_NOBEGIN. */
+extern TimestampTz weir_close_bound(const WeirPlan *plan, int64 lateness,
+									TimestampTz watermark);
+
+/* Does the committed watermark allow windows to close? */
+extern bool weir_close_due(const WeirServed *served);
+
+/*
+ * Close all windows that the committed watermark allows: their rows go
+ * through the executor into the closed table, as the owner, and closed_to
+ * passes their ends, in the current transaction (I4), which is the caller's
+ * for this view alone.  False if the view's lock is not to be had or it may
+ * not run.  Raises whatever a trigger or constraint raises, and 27000 when
+ * rows were swallowed.
+ */
+extern bool weir_close_windows(WeirServed *served);
+
+#endif							/* WEIR_CLOSE_H */

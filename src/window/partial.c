@@ -1,0 +1,417 @@
+/*-------------------------------------------------------------------------
+ *
+ * partial.c
+ *	  A batch of records into partial aggregates of one view: the verdict on
+ *	  each record.
+ *
+ * A record gets its verdict in this order: tombstone, bad, filtered, late,
+ * aggregated.  It is late for a window when its end + lateness <= w, the
+ * watermark of the record's own partition before the record, or when the
+ * window is already closed.  Late for all its windows it counts as late;
+ * late for some it is aggregated, and its partial keeps late_bound, the
+ * greatest end that it missed: a window counts a partial only if its end is
+ * beyond that.
+ *
+ * The batch runs inside one subtransaction.  After an error the record that
+ * raised is known and everything before it stands (group.c), so the work
+ * goes on behind it in a new subtransaction.  A transition that raised is
+ * tried again on fresh states: if it raises there too it is the record's
+ * fault, otherwise the group goes on with a second partial.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "miscadmin.h"
+
+#include "base/error.h"
+#include "window/partial.h"
+#include "window/watermark.h"
+
+/* The windows of the pane that was met last. */
+typedef struct PaneWindows
+{
+	TimestampTz start;
+	TimestampTz end;			/* of the pane; start = end: nothing cached */
+	int64		first;			/* windows that contain the pane */
+	int64		last;
+	TimestampTz first_end;
+	TimestampTz last_end;
+	TimestampTz last_start;
+} PaneWindows;
+
+typedef enum JudgedAs
+{
+	JUDGED_COUNTS,				/* at least one window counts it */
+	JUDGED_LATE,				/* late for all its windows */
+	JUDGED_UNBUILT				/* all its windows begin before weir.start */
+} JudgedAs;
+
+typedef struct Judgement
+{
+	JudgedAs	verdict;
+	TimestampTz late;			/* greatest end it was late for, or none */
+	TimestampTz late_bound;		/* what the partial keeps */
+	bool		late_closed;	/* lost one only because it was closed */
+} Judgement;
+
+/* The pass over a batch, and where it stands. */
+typedef struct Pass
+{
+	WeirGroups *groups;
+	const WeirPlan *plan;
+	PaneWindows windows;
+	const WeirBatch *batch;
+	const WeirRules *rules;
+	WeirCheckpoint *checkpoints;
+	WeirRejects *rejects;
+	int			at;				/* the record at hand */
+	bool		observed;		/* it has moved its partition's watermark */
+	TimestampTz w;				/* that watermark before the record */
+	bool		retrying;		/* on fresh states */
+} Pass;
+
+/* -------------------------------------------------------------- verdicts */
+
+/* Fill in the windows of the pane that contains t. */
+static void
+find_windows(Pass *pass, TimestampTz t)
+{
+	const WeirWindow *window = &pass->plan->window;
+	PaneWindows *pane = &pass->windows;
+
+	if (t >= pane->start && t < pane->end)
+		return;
+	pane->start = weir_window_pane(window, t);
+	pane->first = weir_window_first(window, pane->start);
+	pane->last = weir_window_last(window, pane->start);
+	pane->first_end = weir_window_end(window, pane->first);
+	pane->last_end = weir_window_end(window, pane->last);
+	pane->last_start = weir_window_start(window, pane->last);
+	if (window->kind == WEIR_TUMBLE)
+		pane->end = pane->last_end;
+	else if (window->pane.us > 0)
+		pane->end = pane->start + window->pane.us;
+	else
+		pane->end = weir_window_start(window, pane->last + 1);
+}
+
+/* The greatest end <= bound among the windows of the pane, or none. */
+static TimestampTz
+last_end_by(const Pass *pass, TimestampTz bound)
+{
+	const PaneWindows *pane = &pass->windows;
+	TimestampTz greatest = DT_NOBEGIN;
+
+	if (bound >= pane->last_end)
+		return pane->last_end;
+	if (bound < pane->first_end)
+		return DT_NOBEGIN;
+	for (int64 i = pane->first; i < pane->last; i++)
+	{
+		TimestampTz end = weir_window_end(&pass->plan->window, i);
+
+		if (end > bound)
+			break;
+		greatest = end;
+	}
+	return greatest;
+}
+
+/* A record that cannot be used: dead letter, skipped, or the view stops. */
+static void
+reject_bad(Pass *pass, WeirRecord *record, WeirBadness *badness)
+{
+	WeirCheckpoint *checkpoint =
+	&pass->checkpoints[record->message.partition];
+	WeirRejects *rejects = pass->rejects;
+
+	switch (pass->batch->stream->on_error)
+	{
+		case WEIR_ON_ERROR_SKIP:
+			checkpoint->counters.skipped++;
+			return;
+		case WEIR_ON_ERROR_DEAD_LETTER:
+			checkpoint->counters.dead_lettered++;
+			rejects->dead[rejects->ndead] = record;
+			rejects->badness[rejects->ndead++] = badness;
+			return;
+		case WEIR_ON_ERROR_STOP:
+			break;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_WEIR_LOG_UNTRUSTED),
+			 errmsg("bad record at partition %d offset " INT64_FORMAT
+					" of stream %s",
+					record->message.partition, record->message.offset,
+					pass->batch->stream->name),
+			 errdetail("%s: %s", weir_sqlstate(badness->sqlerrcode),
+					   badness->reason),
+			 errhint("The stream's option on_error is stop.")));
+}
+
+/* The badness of a column that the view uses, or NULL. */
+static WeirBadness *
+bad_column(const WeirPlan *plan, const WeirRecord *record)
+{
+	for (WeirBadness *b = record->badness; b != NULL; b = b->next)
+	{
+		if (bms_is_member(b->attnum, plan->columns))
+			return b;
+	}
+	return NULL;
+}
+
+/*
+ * The watermark of the partition before the record, and the record's effect
+ * on it.  Every well-formed record moves it, whatever becomes of it.
+ */
+static void
+observe_record(Pass *pass, const WeirRecord *record,
+			   WeirCheckpoint *checkpoint)
+{
+	const WeirStream *stream = pass->batch->stream;
+	TimestampTz timestamp = record->message.timestamp;
+
+	pass->w = weir_time_minus(checkpoint->max_event_time,
+							  stream->watermark_delay);
+	checkpoint->max_event_time =
+		weir_watermark_observe(checkpoint->max_event_time,
+							   record->event_time, timestamp,
+							   stream->max_future);
+	if (timestamp != WEIR_NO_TIMESTAMP)
+		checkpoint->max_timestamp = Max(checkpoint->max_timestamp,
+										Min(timestamp, pass->batch->now));
+}
+
+/*
+ * Judge a well-formed record in time: which of its windows count it.  Pure;
+ * count_judgement() does the counting once nothing can raise any more.
+ */
+static Judgement
+judge_time(Pass *pass, const WeirRecord *record)
+{
+	const WeirRules *rules = pass->rules;
+	TimestampTz last_end;
+	TimestampTz by_watermark;
+	TimestampTz unbuilt;
+	Judgement	j = {0};
+
+	find_windows(pass, record->event_time);
+	last_end = pass->windows.last_end;
+	unbuilt = last_end_by(pass, rules->start_bound);
+	by_watermark = last_end_by(pass,
+							   weir_time_minus(pass->w, rules->lateness));
+	j.late = Max(by_watermark, last_end_by(pass, rules->closed_to));
+	j.late_closed = j.late > Max(by_watermark, unbuilt);
+	if (j.late <= unbuilt)
+		j.late = DT_NOBEGIN;
+	j.late_bound = Max(j.late, unbuilt);
+	if (unbuilt == last_end)
+		j.verdict = JUDGED_UNBUILT;
+	else if (j.late == last_end)
+		j.verdict = JUDGED_LATE;
+	else
+		j.verdict = JUDGED_COUNTS;
+	return j;
+}
+
+static void
+count_judgement(Pass *pass, WeirRecord *record, const Judgement *j)
+{
+	WeirCounters *counters =
+	&pass->checkpoints[record->message.partition].counters;
+	WeirRejects *rejects = pass->rejects;
+
+	if (j->verdict == JUDGED_UNBUILT)
+	{
+		counters->filtered++;
+		return;
+	}
+	if (j->verdict == JUDGED_LATE)
+		counters->late++;
+	else
+		counters->aggregated++;
+	if (j->late == DT_NOBEGIN)
+		return;
+	if (j->verdict == JUDGED_COUNTS)
+		counters->partly_late++;
+	counters->late_closed += j->late_closed;
+	rejects->late[rejects->nlate] = record;
+	rejects->late_bound[rejects->nlate++] = j->late;
+}
+
+/* Judge a record and add it where it counts. */
+static void
+apply_record(Pass *pass, WeirRecord *record, WeirCheckpoint *checkpoint)
+{
+	WeirBadness *badness = record->badness;
+	Judgement	judgement;
+
+	if (record->verdict == WEIR_TOMBSTONE)
+	{
+		checkpoint->counters.tombstones++;
+		return;
+	}
+	if (record->verdict == WEIR_WELL_FORMED)
+	{
+		if (!pass->observed)
+			observe_record(pass, record, checkpoint);
+		pass->observed = true;
+		badness = bad_column(pass->plan, record);
+	}
+	if (badness != NULL)
+	{
+		reject_bad(pass, record, badness);
+		return;
+	}
+
+	weir_groups_record(pass->groups, record);
+	if (!weir_groups_filter(pass->groups))
+	{
+		checkpoint->counters.filtered++;
+		return;
+	}
+	judgement = judge_time(pass, record);
+	if (judgement.verdict == JUDGED_COUNTS)
+		weir_groups_add(pass->groups, pass->windows.start,
+						judgement.late_bound, pass->retrying);
+	count_judgement(pass, record, &judgement);
+}
+
+/* The record at hand has its verdict: the position passes it. */
+static void
+finish_record(Pass *pass, WeirCheckpoint *checkpoint)
+{
+	const WeirMessage *message = &pass->batch->records[pass->at].message;
+
+	checkpoint->counters.read++;
+	checkpoint->counters.gaps += message->offset - checkpoint->next_offset;
+	checkpoint->next_offset = message->offset + 1;
+	pass->observed = false;
+	pass->retrying = false;
+	pass->at++;
+}
+
+/* Go on through the batch; called again behind a record that raised. */
+static void
+run_pass(void *arg)
+{
+	Pass	   *pass = (Pass *) arg;
+	const WeirBatch *batch = pass->batch;
+
+	weir_groups_prepare(pass->groups);
+	while (pass->at < batch->nrecords)
+	{
+		WeirRecord *record = &batch->records[pass->at];
+		WeirCheckpoint *checkpoint =
+		&pass->checkpoints[record->message.partition];
+
+		if (record->message.offset < checkpoint->next_offset)
+		{
+			pass->at++;			/* applied before */
+			continue;
+		}
+		if (pass->at % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		apply_record(pass, record, checkpoint);
+		finish_record(pass, checkpoint);
+	}
+}
+
+/*
+ * An error at the record at hand.  Raise it again unless it is the record's
+ * fault; if an old state may be to blame, arrange a second try.
+ */
+static void
+handle_error(Pass *pass, ErrorData *error)
+{
+	WeirRecord *record;
+	WeirBadness *badness;
+
+	if (pass->at >= pass->batch->nrecords ||
+		weir_error_class(error->sqlerrcode) != WEIR_ERROR_RECORD)
+		ReThrowError(error);
+	if (weir_groups_was_advancing(pass->groups))
+	{
+		pass->retrying = true;
+		return;
+	}
+	record = &pass->batch->records[pass->at];
+	badness = palloc0_object(WeirBadness);
+	badness->sqlerrcode = error->sqlerrcode;
+	badness->reason = error->message;
+	reject_bad(pass, record, badness);
+	finish_record(pass, &pass->checkpoints[record->message.partition]);
+}
+
+/*
+ * Without any record so far, all partitions begin with the least timestamp
+ * of the view's first batch, so that a partition without records can become
+ * idle.
+ */
+static void
+begin_timestamps(const WeirBatch *batch, WeirCheckpoint *checkpoints)
+{
+	TimestampTz least = DT_NOEND;
+
+	for (int p = 0; p < batch->npartitions; p++)
+	{
+		if (checkpoints[p].max_timestamp != DT_NOBEGIN)
+			return;
+	}
+	for (int i = 0; i < batch->nrecords; i++)
+	{
+		const WeirRecord *record = &batch->records[i];
+		const WeirMessage *message = &record->message;
+
+		if (record->verdict == WEIR_WELL_FORMED &&
+			message->timestamp != WEIR_NO_TIMESTAMP &&
+			message->offset >= checkpoints[message->partition].next_offset)
+			least = Min(least, Min(message->timestamp, batch->now));
+	}
+	for (int p = 0; least != DT_NOEND && p < batch->npartitions; p++)
+		checkpoints[p].max_timestamp = least;
+}
+
+/* An end may lie behind control records: they are gaps. */
+void
+weir_partial_skip(const WeirBatch *batch, WeirCheckpoint *checkpoints)
+{
+	for (int p = 0; p < batch->npartitions; p++)
+	{
+		if (batch->to[p] <= checkpoints[p].next_offset)
+			continue;
+		checkpoints[p].counters.gaps +=
+			batch->to[p] - checkpoints[p].next_offset;
+		checkpoints[p].next_offset = batch->to[p];
+	}
+}
+
+void
+weir_partial_apply(WeirGroups *groups, const WeirPlan *plan,
+				   const WeirBatch *batch, const WeirRules *rules,
+				   WeirCheckpoint *checkpoints, WeirRejects *rejects)
+{
+	Pass		pass = {
+		.groups = groups,
+		.plan = plan,
+		.batch = batch,
+		.rules = rules,
+		.checkpoints = checkpoints,
+		.rejects = rejects
+	};
+	ErrorData  *error;
+
+	memset(rejects, 0, sizeof(*rejects));
+	rejects->dead = palloc_array(WeirRecord *, batch->nrecords + 1);
+	rejects->badness = palloc_array(WeirBadness *, batch->nrecords + 1);
+	rejects->late = palloc_array(WeirRecord *, batch->nrecords + 1);
+	rejects->late_bound = palloc_array(TimestampTz, batch->nrecords + 1);
+	begin_timestamps(batch, checkpoints);
+
+	while ((error = weir_try(run_pass, &pass)) != NULL)
+		handle_error(&pass, error);
+
+	weir_partial_skip(batch, checkpoints);
+}

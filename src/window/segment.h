@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * segment.h
+ *	  The ring of segments: which one takes rows, compaction, reclaim.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WEIR_SEGMENT_H
+#define WEIR_SEGMENT_H
+
+#include "base/compat.h"
+#include "catalog/catalog.h"
+#include "window/plan.h"
+
+/* The segment that flush appends to: the last one listed as live. */
+extern int	weir_segment_active(const WeirViewState *state);
+
+/*
+ * Is there so much in the live segments that a merge of them is due?  Rows
+ * are judged by the segments' size.  Needs a transaction.
+ */
+extern bool weir_segment_compaction_due(const WeirView *view);
+
+/*
+ * Compact: the merge of all live rows into a free segment, which is the only
+ * live one afterwards.  False if its lock is not to be had, no segment is
+ * free, or nothing is due any more.  Needs a transaction of its own.
+ */
+extern bool weir_segment_compact(const WeirView *view, const WeirPlan *plan);
+
+/*
+ * Give back the space of dead segments while fewer than three are free; waits
+ * for nothing.  Returns how many were truncated.  Needs a transaction of its
+ * own, without a snapshot.
+ */
+extern int	weir_segment_reclaim(const WeirView *view);
+
+#endif							/* WEIR_SEGMENT_H */

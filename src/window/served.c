@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * served.c
+ *	  A continuous view as a reader serves it, and what a batch does to it.
+ *
+ *		view's lock -> state row -> partials -> segment
+ *					-> late records, dead letters -> checkpoint rows
+ *
+ * All of it happens in the caller's transaction, so that a batch is there
+ * for a view as a whole or not at all (I1).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/fault.h"
+#include "base/usercontext.h"
+#include "catalog/deadletter.h"
+#include "window/segment.h"
+#include "window/served.h"
+#include "window/start.h"
+#include "window/watermark.h"
+
+bool
+weir_view_may_run(const WeirView *view)
+{
+	return view->armed && view->status != WEIR_PAUSED &&
+		view->status != WEIR_STOPPED;
+}
+
+/* The owner needs SELECT on the stream for as long as the view reads it. */
+static void
+check_stream_rights(const WeirView *view)
+{
+	AclResult	result = pg_class_aclcheck(view->stream, view->owner,
+										   ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_TABLE,
+					   get_rel_name(view->stream));
+}
+
+WeirServed *
+weir_served_load(Oid view, WeirStream *stream)
+{
+	WeirView   *row = weir_view_get(view, true);
+	MemoryContext context;
+	MemoryContext save;
+	WeirServed *served;
+
+	if (row == NULL || !weir_view_may_run(row))
+		return NULL;
+	check_stream_rights(row);
+	context = AllocSetContextCreate(CurrentMemoryContext, "weir served view",
+									ALLOCSET_DEFAULT_SIZES);
+	save = MemoryContextSwitchTo(context);
+	served = palloc0_object(WeirServed);
+	served->context = context;
+	served->view = weir_view_get(view, false);
+	served->stream = stream;
+	served->plan = weir_plan_of_view(served->view->query);
+	served->rules.lateness = served->view->lateness;
+	served->rules.start_bound = weir_start_bound(served->view, served->plan);
+	weir_served_read_position(served);
+	MemoryContextSwitchTo(save);
+	return served;
+}
+
+void
+weir_served_read_position(WeirServed *served)
+{
+	MemoryContext save = MemoryContextSwitchTo(served->context);
+	WeirViewState state;
+	int			before = served->npartitions;
+	bool	   *idle;
+
+	served->checkpoints = weir_checkpoint_read(served->view->view,
+											   &served->npartitions);
+	served->pending = NULL;
+	idle = palloc0_array(bool, served->npartitions + 1);
+	if (served->idle != NULL)
+		memcpy(idle, served->idle, Min(before, served->npartitions));
+	served->idle = idle;
+	served->watermark = DT_NOBEGIN;
+	for (int p = 0; p < served->npartitions; p++)
+		served->watermark = Max(served->watermark,
+								served->checkpoints[p].watermark);
+	weir_view_state_get(served->view->closed, &state);
+	served->rules.closed_to = state.closed_to;
+	MemoryContextSwitchTo(save);
+}
+
+bool
+weir_served_takes(const WeirServed *served, const WeirBatch *batch)
+{
+	if (served->npartitions != batch->npartitions)
+		return false;
+	for (int p = 0; p < batch->npartitions; p++)
+	{
+		if (batch->from[p] > served->checkpoints[p].next_offset)
+			return false;
+	}
+	return true;
+}
+
+/* What watermark.c sees of the partitions. */
+static WeirProgress *
+progress_of(const WeirServed *served, const WeirCheckpoint *checkpoints,
+			const bool *read_to_end)
+{
+	WeirProgress *progress = palloc_array(WeirProgress,
+										  served->npartitions + 1);
+
+	for (int p = 0; p < served->npartitions; p++)
+	{
+		progress[p].max_event_time = checkpoints[p].max_event_time;
+		progress[p].max_timestamp = checkpoints[p].max_timestamp;
+		progress[p].read_to_end = read_to_end != NULL && read_to_end[p];
+	}
+	return progress;
+}
+
+TimestampTz
+weir_served_watermark(const WeirServed *served,
+					  const WeirCheckpoint *checkpoints,
+					  const bool *read_to_end)
+{
+	WeirProgress *progress = progress_of(served, checkpoints, read_to_end);
+	TimestampTz watermark;
+
+	watermark = weir_watermark_of_view(progress, served->npartitions,
+									   served->stream->watermark_delay,
+									   served->stream->idle_timeout,
+									   served->watermark);
+	pfree(progress);
+	return watermark;
+}
+
+bool
+weir_served_idle_candidate(const WeirServed *served, int p)
+{
+	WeirProgress *progress = progress_of(served, served->checkpoints, NULL);
+	bool		candidate;
+
+	candidate = weir_watermark_idle_candidate(progress, served->npartitions, p,
+											  served->stream->idle_timeout);
+	pfree(progress);
+	return candidate;
+}
+
+bool
+weir_served_idle_matters(const WeirServed *served)
+{
+	bool	   *all = palloc_array(bool, served->npartitions + 1);
+	TimestampTz watermark;
+
+	memset(all, true, served->npartitions + 1);
+	watermark = weir_served_watermark(served, served->checkpoints, all);
+	pfree(all);
+	return watermark > served->watermark;
+}
+
+/*
+ * The watermark moved only because a partition is idle: a clock-driven move,
+ * recorded once for each time that the partition falls idle.
+ */
+static void
+record_idle(WeirServed *served, const WeirCheckpoint *checkpoints,
+			const bool *read_to_end, TimestampTz watermark)
+{
+	WeirProgress *progress;
+
+	if (watermark <= weir_served_watermark(served, checkpoints, NULL))
+		return;
+	progress = progress_of(served, checkpoints, read_to_end);
+	for (int p = 0; p < served->npartitions; p++)
+	{
+		if (served->idle[p] ||
+			!weir_watermark_idle(progress, served->npartitions, p,
+								 served->stream->idle_timeout))
+			continue;
+		served->idle[p] = true;
+		weir_exception_insert(served->view->view, p,
+							  checkpoints[p].next_offset, "idle",
+							  served->watermark, watermark);
+	}
+}
+
+/* Aggregate the batch as the owner, and append what came of it. */
+static void
+aggregate_batch(WeirServed *served, const WeirBatch *batch,
+				const WeirViewState *state, WeirCheckpoint *checkpoints,
+				WeirRejects *rejects)
+{
+	WeirUserContext user;
+	WeirGroups *groups;
+	Relation	segment;
+
+	segment = table_open(served->view->segments[weir_segment_active(state)],
+						 RowExclusiveLock);
+	weir_user_enter(&user, served->view->owner, served->view->settings);
+	groups = weir_groups_create(served->plan, served->stream);
+	weir_partial_apply(groups, served->plan, batch, &served->rules,
+					   checkpoints, rejects);
+	WEIR_FAULT("flush-aggregated");
+	weir_groups_flush(groups, segment);
+	weir_user_leave(&user);
+	table_close(segment, NoLock);
+	WEIR_FAULT("flush-appended");
+}
+
+/* Note the last record of each partition, by which the log is known again. */
+static void
+set_anchors(const WeirBatch *batch, WeirCheckpoint *checkpoints)
+{
+	for (int i = batch->nrecords - 1; i >= 0; i--)
+	{
+		const WeirMessage *message = &batch->records[i].message;
+		WeirCheckpoint *checkpoint = &checkpoints[message->partition];
+
+		if (message->offset <= checkpoint->anchor_offset)
+			continue;
+		checkpoint->anchor_offset = message->offset;
+		checkpoint->anchor_timestamp = message->timestamp;
+		checkpoint->anchor_crc = weir_checkpoint_crc(message->key,
+													 message->key_len,
+													 message->value,
+													 message->value_len);
+	}
+}
+
+/* Write the checkpoint rows that differ from what is stored. */
+static void
+write_checkpoints(WeirServed *served, WeirCheckpoint *checkpoints,
+				  TimestampTz watermark)
+{
+	for (int p = 0; p < served->npartitions; p++)
+	{
+		WeirCheckpoint *now = &checkpoints[p];
+		const WeirCheckpoint *before = &served->checkpoints[p];
+		bool		moved = watermark > served->watermark;
+
+		if (!moved && now->next_offset == before->next_offset &&
+			now->max_timestamp == before->max_timestamp)
+			continue;
+		now->watermark = watermark;
+		weir_checkpoint_update(served->view->view, now);
+	}
+}
+
+bool
+weir_served_apply(WeirServed *served, const WeirBatch *batch,
+				  const bool *read_to_end)
+{
+	WeirView   *view;
+	WeirViewState state;
+	WeirRejects rejects;
+	WeirCheckpoint *checkpoints;
+
+	if (!weir_view_lock(served->view->view, ShareLock, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not lock continuous view \"%s\"",
+						get_rel_name(served->view->view))));
+	PushActiveSnapshot(GetLatestSnapshot());
+	view = weir_view_get(served->view->view, true);
+	if (view == NULL || !weir_view_may_run(view))
+	{
+		PopActiveSnapshot();
+		return false;
+	}
+	check_stream_rights(view);
+	weir_view_state_get(view->closed, &state);
+	served->rules.closed_to = state.closed_to;
+
+	checkpoints = palloc_array(WeirCheckpoint, served->npartitions);
+	memcpy(checkpoints, served->checkpoints,
+		   sizeof(WeirCheckpoint) * served->npartitions);
+	if (batch->nrecords > 0)
+	{
+		aggregate_batch(served, batch, &state, checkpoints, &rejects);
+		weir_dead_letter_insert(view->view, served->stream->topic,
+								rejects.dead, rejects.badness, rejects.ndead);
+		if (strcmp(view->on_late, "store") == 0)
+			weir_late_event_insert(view->view, rejects.late,
+								   rejects.late_bound, rejects.nlate);
+		set_anchors(batch, checkpoints);
+		WEIR_FAULT("flush-rejects");
+	}
+	else
+		weir_partial_skip(batch, checkpoints);
+	served->pending_watermark = weir_served_watermark(served, checkpoints,
+													  read_to_end);
+	record_idle(served, checkpoints, read_to_end, served->pending_watermark);
+	write_checkpoints(served, checkpoints, served->pending_watermark);
+	WEIR_FAULT("flush-checkpoint");
+	served->pending = checkpoints;
+	PopActiveSnapshot();
+	return true;
+}
+
+void
+weir_served_committed(WeirServed *served)
+{
+	if (served->pending == NULL)
+		return;
+	for (int p = 0; p < served->npartitions; p++)
+	{
+		if (served->pending[p].counters.read >
+			served->checkpoints[p].counters.read)
+			served->idle[p] = false;
+	}
+	memcpy(served->checkpoints, served->pending,
+		   sizeof(WeirCheckpoint) * served->npartitions);
+	served->watermark = served->pending_watermark;
+	served->pending = NULL;
+}

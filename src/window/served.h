@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * served.h
+ *	  A continuous view as a reader serves it, and what a batch does to it.
+ *
+ * Between transactions a served view holds what its last committed
+ * checkpoint says.  Within one, weir_served_apply() works on a copy, which
+ * weir_served_committed() puts in place.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WEIR_SERVED_H
+#define WEIR_SERVED_H
+
+#include "base/compat.h"
+#include "catalog/catalog.h"
+#include "catalog/checkpoint.h"
+#include "window/partial.h"
+#include "window/plan.h"
+
+typedef struct WeirServed
+{
+	MemoryContext context;		/* all of this */
+	WeirView   *view;			/* its catalog row, at load */
+	WeirPlan   *plan;
+	WeirRules	rules;			/* closed_to as last seen */
+	WeirStream *stream;
+	int			npartitions;
+	WeirCheckpoint *checkpoints;
+	WeirCheckpoint *pending;	/* of the transaction that runs */
+	TimestampTz watermark;		/* W */
+	TimestampTz pending_watermark;
+	bool	   *idle;			/* partitions whose idleness is recorded */
+	TimestampTz close_retry_at; /* after a failed close */
+	int			close_failures;
+} WeirServed;
+
+/*
+ * Load a view.  NULL if it is gone or may not run (not armed, paused,
+ * stopped).  Its checkpoint rows may not be there yet: npartitions = 0.
+ * Needs a transaction; the result is a child of the current context.
+ */
+extern WeirServed *weir_served_load(Oid view, WeirStream *stream);
+
+/* Read its checkpoints and its state row (again).  Needs a transaction. */
+extern void weir_served_read_position(WeirServed *served);
+
+/* Can a batch be applied: from <= next_offset in every partition (I2)? */
+extern bool weir_served_takes(const WeirServed *served,
+							  const WeirBatch *batch);
+
+/*
+ * Apply a batch in the current transaction, inside a subtransaction of the
+ * caller's: takes the view's lock, appends partials, writes late records,
+ * dead letters and checkpoint (I1).  read_to_end[p]: a broker's answer says
+ * so.  A batch without records writes a moved watermark.  False if the view
+ * may not run any more.  Raises 55P03 if its lock is not to be had.
+ */
+extern bool weir_served_apply(WeirServed *served, const WeirBatch *batch,
+							  const bool *read_to_end);
+
+/* The transaction of the last apply has committed. */
+extern void weir_served_committed(WeirServed *served);
+
+/* W by what is committed, given these answers. */
+extern TimestampTz weir_served_watermark(const WeirServed *served,
+										 const WeirCheckpoint *checkpoints,
+										 const bool *read_to_end);
+
+/* Might partition p be idle, if a broker said that it is read to its end? */
+extern bool weir_served_idle_candidate(const WeirServed *served, int p);
+
+/* Would the watermark move if brokers said that all is read to its end? */
+extern bool weir_served_idle_matters(const WeirServed *served);
+
+/* May a view with this row be served at all? */
+extern bool weir_view_may_run(const WeirView *view);
+
+#endif							/* WEIR_SERVED_H */
