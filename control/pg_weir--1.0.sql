@@ -183,6 +183,40 @@ GRANT SELECT ON weir.producer TO PUBLIC;
 -- Streams: foreign data wrappers (commands/fdw.c)
 --
 
+CREATE FUNCTION weir.kafka_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_kafka_handler';
+COMMENT ON FUNCTION weir.kafka_handler() IS 'handler of foreign data wrapper weir_kafka';
+CREATE FUNCTION weir.kafka_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_kafka_validator';
+COMMENT ON FUNCTION weir.kafka_validator(text[], oid) IS 'validator of foreign data wrapper weir_kafka';
+CREATE FOREIGN DATA WRAPPER weir_kafka HANDLER weir.kafka_handler VALIDATOR weir.kafka_validator;
+COMMENT ON FOREIGN DATA WRAPPER weir_kafka IS 'topics of Kafka as streams';
+
+CREATE FUNCTION weir.generator_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_generator_handler';
+COMMENT ON FUNCTION weir.generator_handler() IS 'handler of foreign data wrapper weir_generator';
+CREATE FUNCTION weir.generator_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_generator_validator';
+COMMENT ON FUNCTION weir.generator_validator(text[], oid) IS 'validator of foreign data wrapper weir_generator';
+CREATE FOREIGN DATA WRAPPER weir_generator HANDLER weir.generator_handler VALIDATOR weir.generator_validator;
+COMMENT ON FOREIGN DATA WRAPPER weir_generator IS 'synthetic streams that need no broker';
+
+CREATE SERVER generator FOREIGN DATA WRAPPER weir_generator;
+COMMENT ON SERVER generator IS 'synthetic streams: CREATE FOREIGN TABLE ... SERVER generator OPTIONS (kind ''ecommerce'')';
+GRANT USAGE ON FOREIGN SERVER generator TO PUBLIC;
+
+CREATE FUNCTION weir.topics(server name, OUT topic text, OUT partitions int) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'weir_topics';
+COMMENT ON FUNCTION weir.topics(name) IS 'topics of a Kafka server, as the current user sees them';
+
+CREATE FUNCTION weir.partitions(stream regclass, OUT partition int, OUT low bigint, OUT high bigint, OUT stable bigint) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_partitions';
+COMMENT ON FUNCTION weir.partitions(regclass) IS 'partitions of a stream: first offset, next offset, and the end that readers may see';
+
+CREATE FUNCTION weir.tail(stream anyelement, n int DEFAULT 10) RETURNS SETOF anyelement
+    LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_tail';
+COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir.tail(NULL::events, 5)';
+
 --
 -- Windows (window/functions.c)
 --
