@@ -50,6 +50,7 @@ typedef struct WeirSlot
 	bool		main;			/* reader: serves the main group */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
+	double		rate;			/* producer: messages a second, of late */
 
 	/* of the last worker, while the slot is free */
 	int			failures;		/* in a row; 0: it ended well */
