@@ -10,19 +10,16 @@
  */
 #include "base/compat.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "foreign/foreign.h"
-#include "miscadmin.h"
 #include "source/generator_source.h"
 #include "source/kafka.h"
 #include "source/stream.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #define DEFAULT_MESSAGE_BYTES	1000000
 #define DEFAULT_IDLE_TIMEOUT	USECS_PER_MINUTE
@@ -243,17 +240,11 @@ weir_stream_get(Oid relid)
 	return stream;
 }
 
-List *
-weir_stream_mapping(const WeirStream *stream, Oid userid)
-{
-	return weir_kafka_mapping(stream->serverid, userid);
-}
-
 WeirSource *
 weir_stream_open(WeirStream *stream, Oid userid)
 {
 	if (stream->kind == WEIR_GENERATOR)
 		return weir_generator_open(stream->table_options, stream->name);
 	return weir_kafka_open(stream->topic, stream->server_options,
-						   weir_stream_mapping(stream, userid));
+						   weir_kafka_mapping(stream->serverid, userid));
 }

@@ -91,12 +91,6 @@ extern bool weir_stream_server_is(Oid serverid, WeirSourceKind *kind);
 extern WeirStream *weir_stream_get(Oid relid);
 
 /*
- * Options of the user mapping that userid has, itself or as PUBLIC, on the
- * stream's server; NIL without one.  Needs a transaction.
- */
-extern List *weir_stream_mapping(const WeirStream *stream, Oid userid);
-
-/*
  * Open the stream's source as userid (whose user mapping is used).  Allocated
  * in the current memory context, closed when that is reset or deleted, by
  * weir_source_close() or at process exit.  Needs a transaction (it reads the

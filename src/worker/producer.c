@@ -194,8 +194,8 @@ load_producer(WeirSlot *slot)
 	LockRelationOid(producer->row->target, AccessShareLock);
 	producer->target = weir_stream_get(producer->row->target);
 	check_owner_acl(producer->row->target, producer->row->owner, ACL_INSERT);
-	producer->mapping = weir_stream_mapping(producer->target,
-											producer->row->owner);
+	producer->mapping = weir_kafka_mapping(producer->target->serverid,
+										   producer->row->owner);
 	open_source(producer);
 	commit();
 	MemoryContextSwitchTo(context);
