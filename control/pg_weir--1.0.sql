@@ -140,7 +140,8 @@ CREATE TABLE weir.producer (
     rate double precision NOT NULL,
     settings text[] NOT NULL,
     enabled boolean NOT NULL,
-    produced bigint NOT NULL
+    produced bigint NOT NULL,
+    error text
 );
 COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast';
 
@@ -315,8 +316,32 @@ CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
 COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
 
 --
--- Producers (worker/producer.c)
+-- Producers (commands/produce.c, worker/producer.c)
 --
+
+CREATE FUNCTION weir.start_producer(name text, source text, target regclass, rate double precision DEFAULT 0)
+    RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_start_producer';
+COMMENT ON FUNCTION weir.start_producer(text, text, regclass, double precision) IS 'send the rows of source, a query or a relation, to the stream target from now on, at most rate a second (0: as fast as it goes); a stopped producer goes on where it was';
+
+CREATE FUNCTION weir.stop_producer(name text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_stop_producer';
+COMMENT ON FUNCTION weir.stop_producer(text) IS 'stop a producer; weir.start_producer with the same source and target goes on where it was';
+
+CREATE FUNCTION weir._producer_activity(OUT name text, OUT pid int, OUT rate double precision)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_producer_activity';
+COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database that run now, as shared memory knows them';
+
+CREATE VIEW weir.stat_producer AS
+SELECT p.name,
+       CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled THEN 'stopped'
+            WHEN p.error IS NOT NULL THEN 'failed' ELSE 'starting' END AS state,
+       p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, p.error
+FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name
+WHERE  pg_has_role(p.owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how fast it is now, and why it failed last';
+GRANT SELECT ON weir.stat_producer TO PUBLIC;
 
 --
 -- The launcher finds this database by its label (worker/launcher.c)
