@@ -324,27 +324,11 @@ check_jointree(Planner *planner)
  * ---------------------------------------------------------------------
  */
 
-/* The column that windows of a stream may be made of. */
-static AttrNumber
-time_column(Oid relid)
-{
-	WeirStream *stream = weir_stream_get(relid);
-
-	if (stream->event_time != 0)
-		return stream->event_time;
-	for (int i = 0; i < stream->tupdesc->natts; i++)
-	{
-		if (stream->columns[i].metadata == WEIR_META_TIMESTAMP)
-			return i + 1;
-	}
-	return InvalidAttrNumber;
-}
-
 /* The time argument must be the event time, or lateness means nothing. */
 static void
 check_time_argument(Planner *planner, Node *argument)
 {
-	AttrNumber	attnum = time_column(planner->plan->stream);
+	AttrNumber	attnum = weir_stream_get(planner->plan->stream)->event_time;
 	Var		   *var = (Var *) argument;
 
 	if (attnum == InvalidAttrNumber)
