@@ -243,10 +243,11 @@ static void
 check_function(Planner *planner, int rti, RangeTblEntry *rte)
 {
 	FuncExpr   *call;
-	int			location = exprLocation((Node *) rte->functions);
+	int			location;
 
 	call = (FuncExpr *) linitial_node(RangeTblFunction,
 									  rte->functions)->funcexpr;
+	location = exprLocation((Node *) call);
 	if (list_length(rte->functions) != 1 || rte->funcordinality ||
 		!IsA(call, FuncExpr) ||
 		!is_window_function(call->funcid, &planner->plan->window.kind))
