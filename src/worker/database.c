@@ -17,6 +17,8 @@
  * - An enabled producer has no worker: it gets one.
  * - A reader's stream has no view any more, or a producer was stopped: the
  *	 worker is asked to leave.
+ * - A view is not armed: it may come from a dump, which does not carry the
+ *	 dependencies of the relations behind it.  They are recorded anew.
  *
  * A view could run if it is armed, neither paused nor stopped, and its
  * back-off is over.  Which views stand together, and which reader is main,
@@ -33,6 +35,7 @@
 
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "catalog/edges.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
@@ -43,6 +46,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "worker/database.h"
 #include "worker/worker.h"
@@ -154,6 +158,15 @@ add_stream(Catalog *catalog, Oid stream, const char *name)
 	return work;
 }
 
+/* Record what a dump lost, unless the view is being changed or dropped. */
+static void
+record_dependencies(Oid view)
+{
+	if (ConditionalLockRelationOid(view, AccessShareLock) &&
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(view)))
+		weir_view_record_dependencies(view);
+}
+
 /*
  * Add a row of weir.view.  One whose relations are gone is an orphan, as a
  * DROP without the library leaves it, and is nothing to run.
@@ -171,8 +184,9 @@ add_view(Catalog *catalog, const WeirView *view)
 	work = find_stream(catalog, view->stream);
 	if (work == NULL)
 		work = add_stream(catalog, view->stream, name);
-	if (view->armed && view->status != WEIR_PAUSED &&
-		view->status != WEIR_STOPPED)
+	if (!view->armed)
+		record_dependencies(view->view);
+	else if (view->status != WEIR_PAUSED && view->status != WEIR_STOPPED)
 		work->runnable = lappend_oid(work->runnable, view->view);
 }
 

@@ -131,7 +131,8 @@ is( $node->safe_psql(
 	'database shop, reader shop events',
 	'weir.stat_worker shows who serves what');
 poll_ok(
-	$node, 'shop', q{SELECT string_agg(application_name, ', ' ORDER BY 1)
+	$node, 'shop', q{SELECT string_agg(application_name, ', '
+	ORDER BY application_name)
 	FROM pg_stat_activity WHERE datname = 'shop'
 	AND backend_type LIKE 'weir %'}, 'workers are named after what they serve',
 	'weir database: shop, weir reader: shop, public.events');
@@ -220,7 +221,8 @@ is($node->safe_psql('postgres', workers_query('copy')),
 quickly('ALTER DATABASE shop RENAME TO store', 'RENAME with a reader');
 workers_are('store', $all, 'workers come back under the new name');
 poll_ok(
-	$node, 'postgres', q{SELECT string_agg(application_name, ', ' ORDER BY 1)
+	$node, 'postgres', q{SELECT string_agg(application_name, ', '
+	ORDER BY application_name)
 	FROM pg_stat_activity WHERE datname = 'store'
 	AND backend_type LIKE 'weir %'}, 'and are named after it',
 	'weir database: store, weir reader: store, public.events');
