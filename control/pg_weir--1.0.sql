@@ -140,7 +140,8 @@ CREATE TABLE weir.producer (
     rate double precision NOT NULL,
     settings text[] NOT NULL,
     enabled boolean NOT NULL,
-    produced bigint NOT NULL
+    produced bigint NOT NULL,
+    error text
 );
 COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast';
 
@@ -182,6 +183,40 @@ GRANT SELECT ON weir.producer TO PUBLIC;
 --
 -- Streams: foreign data wrappers (commands/fdw.c)
 --
+
+CREATE FUNCTION weir.kafka_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_kafka_handler';
+COMMENT ON FUNCTION weir.kafka_handler() IS 'handler of foreign data wrapper weir_kafka';
+CREATE FUNCTION weir.kafka_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_kafka_validator';
+COMMENT ON FUNCTION weir.kafka_validator(text[], oid) IS 'validator of foreign data wrapper weir_kafka';
+CREATE FOREIGN DATA WRAPPER weir_kafka HANDLER weir.kafka_handler VALIDATOR weir.kafka_validator;
+COMMENT ON FOREIGN DATA WRAPPER weir_kafka IS 'topics of Kafka as streams';
+
+CREATE FUNCTION weir.generator_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_generator_handler';
+COMMENT ON FUNCTION weir.generator_handler() IS 'handler of foreign data wrapper weir_generator';
+CREATE FUNCTION weir.generator_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_generator_validator';
+COMMENT ON FUNCTION weir.generator_validator(text[], oid) IS 'validator of foreign data wrapper weir_generator';
+CREATE FOREIGN DATA WRAPPER weir_generator HANDLER weir.generator_handler VALIDATOR weir.generator_validator;
+COMMENT ON FOREIGN DATA WRAPPER weir_generator IS 'synthetic streams that need no broker';
+
+CREATE SERVER generator FOREIGN DATA WRAPPER weir_generator;
+COMMENT ON SERVER generator IS 'synthetic streams: CREATE FOREIGN TABLE ... SERVER generator OPTIONS (kind ''ecommerce'')';
+GRANT USAGE ON FOREIGN SERVER generator TO PUBLIC;
+
+CREATE FUNCTION weir.topics(server name, OUT topic text, OUT partitions int) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'weir_topics';
+COMMENT ON FUNCTION weir.topics(name) IS 'topics of a Kafka server, as the current user sees them';
+
+CREATE FUNCTION weir.partitions(stream regclass, OUT partition int, OUT low bigint, OUT high bigint, OUT stable bigint) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_partitions';
+COMMENT ON FUNCTION weir.partitions(regclass) IS 'partitions of a stream: first offset, next offset, and the end that readers may see';
+
+CREATE FUNCTION weir.tail(stream anyelement, n int DEFAULT 10) RETURNS SETOF anyelement
+    LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_tail';
+COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir.tail(NULL::events, 5)';
 
 --
 -- Windows (window/functions.c)
@@ -253,30 +288,60 @@ CREATE FUNCTION weir.need(live int[]) RETURNS int[]
 COMMENT ON FUNCTION weir.need(int[]) IS 'the live segments of a continuous view; raises if its state row is missing';
 
 --
--- What an operator types (commands/operate.c)
+-- What an operator types (commands/operate.c, why.c)
 --
 
+CREATE FUNCTION weir.wait(view regclass, timeout interval DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_wait';
+COMMENT ON FUNCTION weir.wait(regclass, interval) IS 'wait until the view has read what is in its stream now, and closed what that allows';
+
+CREATE FUNCTION weir.pause(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_pause';
+COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, until weir.resume()';
+
+CREATE FUNCTION weir.resume(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
+COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+
+CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_watermark';
+COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint';
+
+CREATE FUNCTION weir.closed_to(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_closed_to';
+COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final';
+
+CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';
+COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
+
 --
--- Statistics (worker/stats.c)
+-- Producers (commands/produce.c, worker/producer.c)
 --
 
-CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
-        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint)
+CREATE FUNCTION weir.start_producer(name text, source text, target regclass, rate double precision DEFAULT 0)
+    RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_start_producer';
+COMMENT ON FUNCTION weir.start_producer(text, text, regclass, double precision) IS 'send the rows of source, a query or a relation, to the stream target from now on, at most rate a second (0: as fast as it goes); a stopped producer goes on where it was';
+
+CREATE FUNCTION weir.stop_producer(name text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_stop_producer';
+COMMENT ON FUNCTION weir.stop_producer(text) IS 'stop a producer; weir.start_producer with the same source and target goes on where it was';
+
+CREATE FUNCTION weir._producer_activity(OUT name text, OUT pid int, OUT rate double precision)
     RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
-COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_producer_activity';
+COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database that run now, as shared memory knows them';
 
-CREATE VIEW weir.stat_worker AS
-SELECT w.pid, w.kind, d.datname AS database,
-       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
-       w.name AS producer, w.started, w.main, w.records, w.batches
-FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
-COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
-GRANT SELECT ON weir.stat_worker TO PUBLIC;
-
---
--- Producers (worker/producer.c)
---
+CREATE VIEW weir.stat_producer AS
+SELECT p.name,
+       CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled THEN 'stopped'
+            WHEN p.error IS NOT NULL THEN 'failed' ELSE 'starting' END AS state,
+       p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, p.error
+FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name
+WHERE  pg_has_role(p.owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how fast it is now, and why it failed last';
+GRANT SELECT ON weir.stat_producer TO PUBLIC;
 
 --
 -- The launcher finds this database by its label (worker/launcher.c)

@@ -55,6 +55,7 @@ typedef struct WeirSlot
 	char		error[256];		/* last error outside of any view, or "" */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
+	double		rate;			/* producer: messages a second, of late */
 
 	/* of the last worker, while the slot is free */
 	int			failures;		/* in a row; 0: it ended well */
