@@ -184,35 +184,136 @@ GRANT SELECT ON weir.producer TO PUBLIC;
 -- Streams: foreign data wrappers (commands/fdw.c)
 --
 
+CREATE FUNCTION weir.kafka_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_kafka_handler';
+COMMENT ON FUNCTION weir.kafka_handler() IS 'handler of foreign data wrapper weir_kafka';
+CREATE FUNCTION weir.kafka_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_kafka_validator';
+COMMENT ON FUNCTION weir.kafka_validator(text[], oid) IS 'validator of foreign data wrapper weir_kafka';
+CREATE FOREIGN DATA WRAPPER weir_kafka HANDLER weir.kafka_handler VALIDATOR weir.kafka_validator;
+COMMENT ON FOREIGN DATA WRAPPER weir_kafka IS 'topics of Kafka as streams';
+
+CREATE FUNCTION weir.generator_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_generator_handler';
+COMMENT ON FUNCTION weir.generator_handler() IS 'handler of foreign data wrapper weir_generator';
+CREATE FUNCTION weir.generator_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_generator_validator';
+COMMENT ON FUNCTION weir.generator_validator(text[], oid) IS 'validator of foreign data wrapper weir_generator';
+CREATE FOREIGN DATA WRAPPER weir_generator HANDLER weir.generator_handler VALIDATOR weir.generator_validator;
+COMMENT ON FOREIGN DATA WRAPPER weir_generator IS 'synthetic streams that need no broker';
+
+CREATE SERVER generator FOREIGN DATA WRAPPER weir_generator;
+COMMENT ON SERVER generator IS 'synthetic streams: CREATE FOREIGN TABLE ... SERVER generator OPTIONS (kind ''ecommerce'')';
+GRANT USAGE ON FOREIGN SERVER generator TO PUBLIC;
+
+CREATE FUNCTION weir.topics(server name, OUT topic text, OUT partitions int) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'weir_topics';
+COMMENT ON FUNCTION weir.topics(name) IS 'topics of a Kafka server, as the current user sees them';
+
+CREATE FUNCTION weir.partitions(stream regclass, OUT partition int, OUT low bigint, OUT high bigint, OUT stable bigint) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_partitions';
+COMMENT ON FUNCTION weir.partitions(regclass) IS 'partitions of a stream: first offset, next offset, and the end that readers may see';
+
+CREATE FUNCTION weir.tail(stream anyelement, n int DEFAULT 10) RETURNS SETOF anyelement
+    LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_tail';
+COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir.tail(NULL::events, 5)';
+
 --
 -- Windows (window/functions.c)
 --
 
---
--- Continuous views (commands/ddl.c)
---
+CREATE FUNCTION weir._tumble_start(ts timestamptz, size interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_tumble_start';
+CREATE FUNCTION weir._tumble_end(ts timestamptz, size interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_tumble_end';
+CREATE FUNCTION weir._hop_start(ts timestamptz, nth int, size interval, slide interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_start';
+CREATE FUNCTION weir._hop_end(ts timestamptz, nth int, size interval, slide interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_end';
+CREATE FUNCTION weir._hop_count(size interval, slide interval, timezone text, origin timestamp) RETURNS int
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_count';
+CREATE FUNCTION weir._hop_even(size interval, slide interval, timezone text, origin timestamp) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_even';
+
+-- Made so that PostgreSQL inlines them: no SET, not strict, immutable.
+CREATE FUNCTION weir.tumble(ts timestamptz, size interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+    BEGIN ATOMIC
+        SELECT weir._tumble_start(ts, size, timezone, origin), weir._tumble_end(ts, size, timezone, origin)
+        WHERE ts IS NOT NULL;
+    END;
+COMMENT ON FUNCTION weir.tumble(timestamptz, interval, text, timestamp) IS 'the window of one size, side by side with the others, that a time is in; none for NULL';
+
+-- The windows of a time are numbered from the newest; the oldest may miss it
+-- only if size is no multiple of slide.
+CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+    BEGIN ATOMIC
+        SELECT weir._hop_start(ts, nth, size, slide, timezone, origin), weir._hop_end(ts, nth, size, slide, timezone, origin)
+        FROM generate_series(0, weir._hop_count(size, slide, timezone, origin) - 1) AS nth
+        WHERE ts IS NOT NULL
+          AND (weir._hop_even(size, slide, timezone, origin)
+               OR weir._hop_end(ts, nth, size, slide, timezone, origin) > ts);
+    END;
+COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, text, timestamp) IS 'the overlapping windows of one size, one every slide, that a time is in; none for NULL';
 
 --
--- What an operator types (commands/operate.c)
+-- Continuous views (commands/ddl.c, commands/definition.c, window/merge.c)
 --
 
+CREATE FUNCTION weir.create_view(name text, query text, start text DEFAULT 'earliest', emit text DEFAULT 'changes',
+                                 lateness interval DEFAULT '0', on_late text DEFAULT 'store',
+                                 retention interval DEFAULT NULL, with_data boolean DEFAULT true) RETURNS regclass
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'weir_create_view';
+COMMENT ON FUNCTION weir.create_view(text, text, text, text, interval, text, interval, boolean)
+    IS 'create a continuous view, as CREATE MATERIALIZED VIEW ... WITH (weir.continuous) does';
+
+CREATE FUNCTION weir.definition(view regclass) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_definition';
+COMMENT ON FUNCTION weir.definition(regclass) IS 'the statement that creates a continuous view again';
+
+CREATE FUNCTION weir.closed(view regclass) RETURNS regclass
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_closed';
+COMMENT ON FUNCTION weir.closed(regclass) IS 'the table of a continuous view''s closed windows, for indexes, triggers, foreign keys and publications';
+
+-- Not strict: it must meet NULL to raise.
+CREATE FUNCTION weir.need(live int[]) RETURNS int[]
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_need';
+COMMENT ON FUNCTION weir.need(int[]) IS 'the live segments of a continuous view; raises if its state row is missing';
+
 --
--- Statistics (worker/stats.c)
+-- What an operator types (commands/operate.c, why.c)
 --
 
-CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
-        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint)
-    RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
-COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+CREATE FUNCTION weir.wait(view regclass, timeout interval DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_wait';
+COMMENT ON FUNCTION weir.wait(regclass, interval) IS 'wait until the view has read what is in its stream now, and closed what that allows';
 
-CREATE VIEW weir.stat_worker AS
-SELECT w.pid, w.kind, d.datname AS database,
-       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
-       w.name AS producer, w.started, w.main, w.records, w.batches
-FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
-COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
-GRANT SELECT ON weir.stat_worker TO PUBLIC;
+CREATE FUNCTION weir.pause(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_pause';
+COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, until weir.resume()';
+
+CREATE FUNCTION weir.resume(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
+COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+
+CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_watermark';
+COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint';
+
+CREATE FUNCTION weir.closed_to(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_closed_to';
+COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final';
+
+CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';
+COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
 
 --
 -- Producers (commands/produce.c, worker/producer.c)

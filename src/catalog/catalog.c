@@ -9,8 +9,10 @@
  */
 #include "base/compat.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xlog.h"
 #include "base/error.h"
 #include "catalog/catalog.h"
@@ -23,6 +25,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -305,6 +308,27 @@ weir_view_lock(Oid view, LOCKMODE mode, bool conditional)
 	return true;
 }
 
+static void
+deform_state(HeapTuple tuple, TupleDesc desc, WeirViewState *state)
+{
+	Datum		values[STATE_NATTS];
+	bool		isnull[STATE_NATTS];
+	ArrayType  *live;
+
+	heap_deform_tuple(tuple, desc, values, isnull);
+	live = DatumGetArrayTypeP(values[STATE_LIVE]);
+	state->closed_to = DatumGetTimestampTz(values[STATE_CLOSED_TO]);
+	state->closed_before = DatumGetTimestampTz(values[STATE_CLOSED_BEFORE]);
+	state->nlive = ArrayGetNItems(ARR_NDIM(live), ARR_DIMS(live));
+	if (state->nlive > WEIR_SEGMENTS || ARR_HASNULL(live))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("state row of relation %u is damaged",
+						DatumGetObjectId(values[STATE_CLOSED]))));
+	memcpy(state->live, ARR_DATA_PTR(live), state->nlive * sizeof(int32));
+	state->groups = DatumGetInt64(values[STATE_GROUPS]);
+}
+
 /*
  * Read a state row.  Raises XX001 if it is missing: without it the live
  * part would look empty.
@@ -316,28 +340,46 @@ weir_view_state_get(Oid closed, WeirViewState *state)
 	SysScanDesc scan = weir_table_scan(table, STATE_CLOSED + 1,
 									   ObjectIdGetDatum(closed));
 	HeapTuple	tuple = systable_getnext(scan);
-	Datum		values[STATE_NATTS];
-	bool		isnull[STATE_NATTS];
-	ArrayType  *live;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("state row of relation %u is missing", closed)));
-
-	heap_deform_tuple(tuple, RelationGetDescr(table), values, isnull);
-	live = DatumGetArrayTypeP(values[STATE_LIVE]);
-	state->closed_to = DatumGetTimestampTz(values[STATE_CLOSED_TO]);
-	state->closed_before = DatumGetTimestampTz(values[STATE_CLOSED_BEFORE]);
-	state->nlive = ArrayGetNItems(ARR_NDIM(live), ARR_DIMS(live));
-	if (state->nlive > WEIR_SEGMENTS || ARR_HASNULL(live))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("state row of relation %u is damaged", closed)));
-	memcpy(state->live, ARR_DATA_PTR(live), state->nlive * sizeof(int32));
-	state->groups = DatumGetInt64(values[STATE_GROUPS]);
+	deform_state(tuple, RelationGetDescr(table), state);
 
 	systable_endscan(scan);
+	table_close(table, NoLock);
+}
+
+/*
+ * Segments that any remaining version of a state row lists; see catalog.h.
+ */
+void
+weir_view_state_versions(Oid closed, bool *listed)
+{
+	Relation	table;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	WeirViewState state;
+
+	/* The read that prunes. */
+	weir_view_state_get(closed, &state);
+
+	table = weir_table_open("view_state", AccessShareLock, false);
+	scan = table_beginscan(table, SnapshotAny, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		bool		isnull;
+		Datum		key = heap_getattr(tuple, STATE_CLOSED + 1,
+									   RelationGetDescr(table), &isnull);
+
+		if (DatumGetObjectId(key) != closed)
+			continue;
+		deform_state(tuple, RelationGetDescr(table), &state);
+		for (int i = 0; i < state.nlive; i++)
+			listed[state.live[i]] = true;
+	}
+	table_endscan(scan);
 	table_close(table, NoLock);
 }
 

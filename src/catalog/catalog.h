@@ -98,6 +98,13 @@ extern bool weir_view_lock(Oid view, LOCKMODE mode, bool conditional);
 
 /* weir.view_state; get raises if the row is missing. */
 extern void weir_view_state_get(Oid closed, WeirViewState *state);
+
+/*
+ * Prune the page of the state row as any read does, then mark in listed[]
+ * the segments that some version of the row which is left lists, whoever may
+ * see that version.
+ */
+extern void weir_view_state_versions(Oid closed, bool *listed);
 extern void weir_view_state_insert(Oid closed, const WeirViewState *state);
 extern void weir_view_state_update(Oid closed, const WeirViewState *state);
 

@@ -29,11 +29,6 @@
  * Of equal keys, however they are spelt, the last one wins with all that is
  * inside it.  A path that meets anything but an object on its way is ABSENT.
  *
- * The shape is a tree of the wanted keys.  Its nodes stand in depth-first
- * order, so all below a node are the ones right after it.  Each node finds a
- * child by a small open hash table over the key's first eight bytes and
- * length.
- *
  *-------------------------------------------------------------------------
  */
 #include "source/json.h"
@@ -51,39 +46,6 @@
 /* numeric's limits: decimal places, and digits before the point */
 #define NUMERIC_SCALE_MAX	16383
 #define NUMERIC_DIGITS_MAX	131072
-
-#define NO_NODE		(-1)
-#define NO_FIELD	(-1)
-#define ROOT_NODE	0
-
-/* One wanted key */
-typedef struct Node
-{
-	uint64_t	prefix;			/* first bytes of the name, zero padded */
-	const char *name;
-	size_t		len;
-	int			field;			/* first wanted field here, or NO_FIELD */
-	int			below;			/* how many nodes are below this one */
-	const int  *table;			/* hash table of children, NULL if none */
-	uint32_t	table_mask;
-} Node;
-
-struct WeirJsonShape
-{
-	int			nfields;
-	int			nnodes;
-	Node	   *nodes;
-	int		   *next_field;		/* per field, the next one of the same node */
-};
-
-/* Memory of a shape that is being built */
-typedef struct Builder
-{
-	WeirJsonShape *shape;
-	const WeirJsonField *fields;
-	int		   *tables;			/* next free */
-	char	   *names;			/* next free */
-} Builder;
 
 /* An object or array that is open */
 typedef struct Level
@@ -286,230 +248,6 @@ weir_json_unescape(const char *raw, size_t len, char *out)
 			raw = unescape_one(raw, &out);
 	}
 	return (size_t) (out - start);
-}
-
-/*---- The shape ----*/
-
-/* The first eight bytes of a name, zero padded */
-static inline uint64_t
-name_prefix(const char *name, size_t len)
-{
-	uint64_t	prefix = 0;
-
-	memcpy(&prefix, name, len < sizeof(prefix) ? len : sizeof(prefix));
-	return prefix;
-}
-
-/* The same, read in one go where the text has eight bytes more */
-static inline uint64_t
-key_prefix(const char *key, size_t len, const char *end)
-{
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	uint64_t	prefix;
-
-	if (end - key >= (ptrdiff_t) sizeof(prefix))
-	{
-		memcpy(&prefix, key, sizeof(prefix));
-		if (len == 0)
-			return 0;
-		return len >= sizeof(prefix) ? prefix :
-			prefix & (~UINT64_C(0) >> (8 * (sizeof(prefix) - len)));
-	}
-#endif
-	return name_prefix(key, len);
-}
-
-static inline uint32_t
-hash_name(uint64_t prefix, size_t len)
-{
-	return (uint32_t) (((prefix + len) * UINT64_C(0x9E3779B97F4A7C15)) >> 32);
-}
-
-/* Tell whether two fields have their first n path elements in common. */
-static bool
-same_path(const WeirJsonField *a, const WeirJsonField *b, int n)
-{
-	if (a->npath < n || b->npath < n)
-		return false;
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(a->path[i], b->path[i]) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* Tell whether no earlier field has the first n elements of field f's path. */
-static bool
-is_first_with_path(const Builder *builder, int f, int n)
-{
-	for (int i = 0; i < f; i++)
-	{
-		if (same_path(&builder->fields[i], &builder->fields[f], n))
-			return false;
-	}
-	return true;
-}
-
-/* Count the children of the node that is the first n elements of f's path. */
-static int
-count_children(const Builder *builder, int f, int n)
-{
-	int			count = 0;
-
-	for (int i = f; i < builder->shape->nfields; i++)
-	{
-		if (builder->fields[i].npath > n &&
-			same_path(&builder->fields[i], &builder->fields[f], n) &&
-			is_first_with_path(builder, i, n + 1))
-			count++;
-	}
-	return count;
-}
-
-/* Chain the fields whose path is the first n elements of f's path. */
-static int
-chain_fields(Builder *builder, int f, int n)
-{
-	int			first = NO_FIELD;
-
-	for (int i = builder->shape->nfields - 1; i >= f; i--)
-	{
-		if (builder->fields[i].npath == n &&
-			same_path(&builder->fields[i], &builder->fields[f], n))
-		{
-			builder->shape->next_field[i] = first;
-			first = i;
-		}
-	}
-	return first;
-}
-
-/* Give a node an empty table for its children: at most half of it is used. */
-static int *
-add_table(Builder *builder, Node *node, int nchildren)
-{
-	int		   *table = builder->tables;
-	uint32_t	size = 2;
-
-	while (size < 2 * (uint32_t) nchildren)
-		size *= 2;
-	for (uint32_t i = 0; i < size; i++)
-		table[i] = NO_NODE;
-	builder->tables += size;
-	node->table = table;
-	node->table_mask = size - 1;
-	return table;
-}
-
-static void
-set_name(Builder *builder, Node *node, const char *name)
-{
-	node->len = strlen(name);
-	node->name = builder->names;
-	memcpy(builder->names, name, node->len);
-	builder->names += node->len;
-	node->prefix = name_prefix(name, node->len);
-}
-
-/*
- * Add the node that is the first n elements of f's path, and all below it.
- * Recurses as deep as the longest path.
- */
-static int
-add_node(Builder *builder, int f, int n)
-{
-	WeirJsonShape *shape = builder->shape;
-	int			index = shape->nnodes++;
-	Node	   *node = &shape->nodes[index];
-	int			nchildren = count_children(builder, f, n);
-	int		   *table;
-
-	memset(node, 0, sizeof(Node));
-	set_name(builder, node, n > 0 ? builder->fields[f].path[n - 1] : "");
-	node->field = chain_fields(builder, f, n);
-	if (nchildren == 0)
-		return index;
-
-	table = add_table(builder, node, nchildren);
-	for (int i = f; i < shape->nfields; i++)
-	{
-		if (builder->fields[i].npath > n &&
-			same_path(&builder->fields[i], &builder->fields[f], n) &&
-			is_first_with_path(builder, i, n + 1))
-		{
-			int			child = add_node(builder, i, n + 1);
-			uint32_t	slot = hash_name(shape->nodes[child].prefix,
-										 shape->nodes[child].len);
-
-			while (table[slot & node->table_mask] != NO_NODE)
-				slot++;
-			table[slot & node->table_mask] = child;
-		}
-	}
-	node->below = shape->nnodes - index - 1;
-	return index;
-}
-
-/* Count the nodes (at most) and the bytes of all names. */
-static void
-count_names(const WeirJsonField *fields, int nfields,
-			size_t *nnodes, size_t *nbytes)
-{
-	*nnodes = 1;
-	*nbytes = 0;
-	for (int f = 0; f < nfields; f++)
-	{
-		*nnodes += (size_t) fields[f].npath;
-		for (int i = 0; i < fields[f].npath; i++)
-			*nbytes += strlen(fields[f].path[i]);
-	}
-}
-
-/*
- * weir_json_shape_size
- *		Return how many bytes weir_json_shape_init() needs for these fields.
- */
-size_t
-weir_json_shape_size(const WeirJsonField *fields, int nfields)
-{
-	size_t		nnodes;
-	size_t		nbytes;
-
-	/* tables: fewer than four places a child, and two at least */
-	count_names(fields, nfields, &nnodes, &nbytes);
-	return sizeof(WeirJsonShape) + nnodes * sizeof(Node) +
-		(size_t) nfields * sizeof(int) + 4 * nnodes * sizeof(int) + nbytes;
-}
-
-/*
- * weir_json_shape_init
- *		Build the shape for these fields in memory, which is aligned as malloc
- *		aligns and has weir_json_shape_size() bytes.
- *
- * Every path has at least one element; two fields may have the same path.
- * The shape keeps no pointer to the fields, and may be shared by scans.
- */
-WeirJsonShape *
-weir_json_shape_init(void *memory, const WeirJsonField *fields, int nfields)
-{
-	WeirJsonShape *shape = memory;
-	WeirJsonField none = {NULL, 0};
-	Builder		builder;
-	size_t		nnodes;
-	size_t		nbytes;
-
-	count_names(fields, nfields, &nnodes, &nbytes);
-	shape->nfields = nfields;
-	shape->nnodes = 0;
-	shape->nodes = (Node *) (shape + 1);
-	shape->next_field = (int *) (shape->nodes + nnodes);
-	builder.shape = shape;
-	builder.fields = nfields > 0 ? fields : &none;
-	builder.tables = shape->next_field + nfields;
-	builder.names = (char *) (builder.tables + 4 * nnodes);
-	add_node(&builder, 0, 0);
-	return shape;
 }
 
 /*---- Errors ----*/
@@ -775,9 +513,9 @@ record(Scan *scan, int node, const WeirJsonValue *value)
 {
 	const WeirJsonShape *shape = scan->shape;
 
-	if (node == NO_NODE)
+	if (node == WEIR_JSON_NO_NODE)
 		return;
-	for (int f = shape->nodes[node].field; f != NO_FIELD;
+	for (int f = shape->nodes[node].field; f != WEIR_JSON_NO_FIELD;
 		 f = shape->next_field[f])
 		scan->values[f] = *value;
 }
@@ -794,7 +532,7 @@ forget_below(Scan *scan, int node)
 
 /* Tell whether the inside of a JSON string stands for a node's name. */
 static bool
-escaped_key_is(const Node *node, const char *key, const char *end)
+escaped_key_is(const WeirJsonNode *node, const char *key, const char *end)
 {
 	size_t		done = 0;
 
@@ -819,41 +557,18 @@ escaped_key_is(const Node *node, const char *key, const char *end)
 
 /* Find a child by a key that has escapes. */
 static int
-find_escaped_child(const WeirJsonShape *shape, const Node *parent,
+find_escaped_child(const WeirJsonShape *shape, const WeirJsonNode *parent,
 				   const char *key, size_t len)
 {
 	for (uint32_t i = 0; i <= parent->table_mask; i++)
 	{
 		int			child = parent->table[i];
 
-		if (child != NO_NODE &&
+		if (child != WEIR_JSON_NO_NODE &&
 			escaped_key_is(&shape->nodes[child], key, key + len))
 			return child;
 	}
-	return NO_NODE;
-}
-
-/* Find a child by a key without escapes. */
-static inline int
-find_child(const WeirJsonShape *shape, const Node *parent,
-		   const char *key, size_t len, const char *end)
-{
-	uint64_t	prefix = key_prefix(key, len, end);
-	uint32_t	slot = hash_name(prefix, len);
-	int			child;
-
-	while ((child = parent->table[slot & parent->table_mask]) != NO_NODE)
-	{
-		const Node *node = &shape->nodes[child];
-
-		if (node->prefix == prefix && node->len == len &&
-			(len <= sizeof(prefix) ||
-			 memcmp(node->name + sizeof(prefix), key + sizeof(prefix),
-					len - sizeof(prefix)) == 0))
-			return child;
-		slot++;
-	}
-	return NO_NODE;
+	return WEIR_JSON_NO_NODE;
 }
 
 /*
@@ -867,21 +582,21 @@ scan_key(Scan *scan, const char *p, int parent, int *node)
 	const char *key = p + 1;
 	bool		escaped;
 
-	*node = NO_NODE;
+	*node = WEIR_JSON_NO_NODE;
 	if (p == scan->end || *p != '"')
 		return fail_token(scan, p, "expected a key");
 	p = scan_string(scan, key, &escaped);
 	if (p == NULL)
 		return NULL;
-	if (parent != NO_NODE && shape->nodes[parent].table != NULL)
+	if (parent != WEIR_JSON_NO_NODE && shape->nodes[parent].table != NULL)
 	{
 		if (!escaped)
-			*node = find_child(shape, &shape->nodes[parent], key,
-							   (size_t) (p - key), scan->end);
+			*node = weir_json_shape_find(shape, &shape->nodes[parent], key,
+										 (size_t) (p - key), scan->end);
 		else
 			*node = find_escaped_child(shape, &shape->nodes[parent], key,
 									   (size_t) (p - key));
-		if (*node != NO_NODE && shape->nodes[*node].below > 0)
+		if (*node != WEIR_JSON_NO_NODE && shape->nodes[*node].below > 0)
 			forget_below(scan, *node);
 	}
 	p = skip_space(p + 1, scan->end);
@@ -970,7 +685,7 @@ open_container(Scan *scan, const char *p, int *node, bool *empty)
 		return p;
 	if (object)
 		return scan_key(scan, p, level->node, node);
-	*node = NO_NODE;
+	*node = WEIR_JSON_NO_NODE;
 	return p;
 }
 
@@ -981,9 +696,9 @@ close_container(Scan *scan, const char *p)
 	const WeirJsonShape *shape = scan->shape;
 	int			node = scan->levels[--scan->depth].node;
 
-	if (node == NO_NODE)
+	if (node == WEIR_JSON_NO_NODE)
 		return;
-	for (int f = shape->nodes[node].field; f != NO_FIELD;
+	for (int f = shape->nodes[node].field; f != WEIR_JSON_NO_FIELD;
 		 f = shape->next_field[f])
 		scan->values[f].len = (size_t) (p - scan->values[f].start);
 }
@@ -1005,7 +720,7 @@ next_value(Scan *scan, const char *p, int *node)
 			p = skip_space(p + 1, scan->end);
 			if (level->object)
 				return scan_key(scan, p, level->node, node);
-			*node = NO_NODE;
+			*node = WEIR_JSON_NO_NODE;
 			return p;
 		}
 		if (p == scan->end || *p != (level->object ? '}' : ']'))
@@ -1021,7 +736,7 @@ next_value(Scan *scan, const char *p, int *node)
 static const char *
 scan_text(Scan *scan, const char *p)
 {
-	int			node = ROOT_NODE;
+	int			node = WEIR_JSON_ROOT;
 	bool		empty;
 
 	for (;;)

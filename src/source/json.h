@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "source/json_shape.h"
+
 /* A text nested deeper than this is refused with 54001. */
 #define WEIR_JSON_MAX_DEPTH 512
 
@@ -27,13 +29,6 @@ typedef enum WeirJsonKind
 	WEIR_JSON_OBJECT,
 	WEIR_JSON_ARRAY
 } WeirJsonKind;
-
-/* A wanted field: a dotted path already split; one element is a top key */
-typedef struct WeirJsonField
-{
-	const char *const *path;
-	int			npath;
-} WeirJsonField;
 
 /* What one text holds for a wanted field */
 typedef struct WeirJsonValue
@@ -52,13 +47,6 @@ typedef struct WeirJsonError
 	size_t		position;		/* in bytes, from 0 */
 } WeirJsonError;
 
-/* The wanted fields, prepared for scanning */
-typedef struct WeirJsonShape WeirJsonShape;
-
-extern size_t weir_json_shape_size(const WeirJsonField *fields, int nfields);
-extern WeirJsonShape *weir_json_shape_init(void *memory,
-										   const WeirJsonField *fields,
-										   int nfields);
 extern bool weir_json_scan(const WeirJsonShape *shape, const char *buf,
 						   size_t len, WeirJsonValue *values,
 						   WeirJsonError *error);

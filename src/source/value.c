@@ -128,10 +128,10 @@ skip_digits(const char *p, const char *end)
  *		zero byte: len when all of it is.
  */
 size_t
-weir_value_utf8_prefix(const char *text, size_t len)
+weir_value_utf8_prefix(const char *str, size_t len)
 {
-	const char *end = text + len;
-	const char *p = text;
+	const char *end = str + len;
+	const char *p = str;
 
 	while (p < end)
 	{
@@ -159,7 +159,7 @@ weir_value_utf8_prefix(const char *text, size_t len)
 			break;
 		p += length;
 	}
-	return (size_t) (p - text);
+	return (size_t) (p - str);
 }
 
 /*---- Integers ----*/
@@ -176,10 +176,10 @@ may_follow_integer(char c)
 
 /* Read an integer that lies in -max - 1 .. max. */
 static WeirParse
-parse_integer(const char *text, size_t len, int64_t max, int64_t *result)
+parse_integer(const char *str, size_t len, int64_t max, int64_t *result)
 {
-	const char *p = text;
-	const char *end = text + len;
+	const char *p = str;
+	const char *end = str + len;
 	const char *digits;
 	bool		negative = len > 0 && *p == '-';
 	uint64_t	limit = (uint64_t) max + (negative ? 1 : 0);
@@ -216,10 +216,10 @@ parse_integer(const char *text, size_t len, int64_t max, int64_t *result)
  *		Parse as int2in, int4in and int8in do.
  */
 WeirParse
-weir_value_parse_int16(const char *text, size_t len, int16_t *result)
+weir_value_parse_int16(const char *str, size_t len, int16_t *result)
 {
 	int64_t		value;
-	WeirParse	parse = parse_integer(text, len, INT16_MAX, &value);
+	WeirParse	parse = parse_integer(str, len, INT16_MAX, &value);
 
 	if (parse == WEIR_PARSE_OK)
 		*result = (int16_t) value;
@@ -227,10 +227,10 @@ weir_value_parse_int16(const char *text, size_t len, int16_t *result)
 }
 
 WeirParse
-weir_value_parse_int32(const char *text, size_t len, int32_t *result)
+weir_value_parse_int32(const char *str, size_t len, int32_t *result)
 {
 	int64_t		value;
-	WeirParse	parse = parse_integer(text, len, INT32_MAX, &value);
+	WeirParse	parse = parse_integer(str, len, INT32_MAX, &value);
 
 	if (parse == WEIR_PARSE_OK)
 		*result = (int32_t) value;
@@ -238,9 +238,9 @@ weir_value_parse_int32(const char *text, size_t len, int32_t *result)
 }
 
 WeirParse
-weir_value_parse_int64(const char *text, size_t len, int64_t *result)
+weir_value_parse_int64(const char *str, size_t len, int64_t *result)
 {
-	return parse_integer(text, len, INT64_MAX, result);
+	return parse_integer(str, len, INT64_MAX, result);
 }
 
 /*---- Numbers with a point ----*/
@@ -336,13 +336,13 @@ read_mantissa(const Number *number, uint64_t *mantissa)
  * the parsers of float8, float4 and decimal.
  */
 static WeirParse
-read_scaled(const char *text, size_t len, Number *number, uint64_t *mantissa)
+read_scaled(const char *str, size_t len, Number *number, uint64_t *mantissa)
 {
-	const char *end = text + len;
+	const char *end = str + len;
 
-	if (is_no_number(text, end))
+	if (is_no_number(str, end))
 		return WEIR_PARSE_BAD_SYNTAX;
-	if (!read_number(text, end, number) || !read_mantissa(number, mantissa))
+	if (!read_number(str, end, number) || !read_mantissa(number, mantissa))
 		return WEIR_PARSE_FALLBACK;
 	return WEIR_PARSE_OK;
 }
@@ -353,13 +353,13 @@ read_scaled(const char *text, size_t len, Number *number, uint64_t *mantissa)
  *		exact doubles gives the result; otherwise FALLBACK.
  */
 WeirParse
-weir_value_parse_float8(const char *text, size_t len, double *result)
+weir_value_parse_float8(const char *str, size_t len, double *result)
 {
 	Number		number;
 	uint64_t	mantissa;
 	int			power;
 	double		value;
-	WeirParse	parse = read_scaled(text, len, &number, &mantissa);
+	WeirParse	parse = read_scaled(str, len, &number, &mantissa);
 
 	if (parse != WEIR_PARSE_OK)
 		return parse;
@@ -381,13 +381,13 @@ weir_value_parse_float8(const char *text, size_t len, double *result)
  *		The same for float4in.
  */
 WeirParse
-weir_value_parse_float4(const char *text, size_t len, float *result)
+weir_value_parse_float4(const char *str, size_t len, float *result)
 {
 	Number		number;
 	uint64_t	mantissa;
 	int			power;
 	float		value;
-	WeirParse	parse = read_scaled(text, len, &number, &mantissa);
+	WeirParse	parse = read_scaled(str, len, &number, &mantissa);
 
 	if (parse != WEIR_PARSE_OK)
 		return parse;
@@ -410,11 +410,11 @@ weir_value_parse_float4(const char *text, size_t len, float *result)
  *		make a numeric whose display scale is result->scale.
  */
 WeirParse
-weir_value_parse_decimal(const char *text, size_t len, WeirDecimal *result)
+weir_value_parse_decimal(const char *str, size_t len, WeirDecimal *result)
 {
 	Number		number;
 	uint64_t	mantissa;
-	WeirParse	parse = read_scaled(text, len, &number, &mantissa);
+	WeirParse	parse = read_scaled(str, len, &number, &mantissa);
 
 	if (parse != WEIR_PARSE_OK)
 		return parse;
@@ -430,13 +430,13 @@ weir_value_parse_decimal(const char *text, size_t len, WeirDecimal *result)
 
 /* Tell whether text is the beginning of word, and at least min long. */
 static bool
-begins_word(const char *text, size_t len, const char *word, size_t min)
+begins_word(const char *str, size_t len, const char *word, size_t min)
 {
 	if (len < min || len > strlen(word))
 		return false;
 	for (size_t i = 0; i < len; i++)
 	{
-		if (to_lower(text[i]) != word[i])
+		if (to_lower(str[i]) != word[i])
 			return false;
 	}
 	return true;
@@ -447,24 +447,24 @@ begins_word(const char *text, size_t len, const char *word, size_t min)
  *		Parse as boolin does; never FALLBACK.
  */
 WeirParse
-weir_value_parse_bool(const char *text, size_t len, bool *result)
+weir_value_parse_bool(const char *str, size_t len, bool *result)
 {
-	while (len > 0 && is_space(*text))
+	while (len > 0 && is_space(*str))
 	{
-		text++;
+		str++;
 		len--;
 	}
-	while (len > 0 && is_space(text[len - 1]))
+	while (len > 0 && is_space(str[len - 1]))
 		len--;
 
-	if (begins_word(text, len, "true", 1) ||
-		begins_word(text, len, "yes", 1) ||
-		begins_word(text, len, "on", 2) || begins_word(text, len, "1", 1))
+	if (begins_word(str, len, "true", 1) ||
+		begins_word(str, len, "yes", 1) ||
+		begins_word(str, len, "on", 2) || begins_word(str, len, "1", 1))
 		*result = true;
-	else if (begins_word(text, len, "false", 1) ||
-			 begins_word(text, len, "no", 1) ||
-			 begins_word(text, len, "off", 2) ||
-			 begins_word(text, len, "0", 1))
+	else if (begins_word(str, len, "false", 1) ||
+			 begins_word(str, len, "no", 1) ||
+			 begins_word(str, len, "off", 2) ||
+			 begins_word(str, len, "0", 1))
 		*result = false;
 	else
 		return WEIR_PARSE_BAD_SYNTAX;
@@ -641,11 +641,11 @@ days_from_date(int year, int month, int day)
  * Bad syntax is 22007 in PostgreSQL, out of range 22008.
  */
 WeirParse
-weir_value_parse_timestamp(const char *text, size_t len, int64_t *result,
+weir_value_parse_timestamp(const char *str, size_t len, int64_t *result,
 						   bool *has_zone)
 {
-	const char *end = text + len;
-	const char *p = text;
+	const char *end = str + len;
+	const char *p = str;
 	DateTime	dt;
 	int64_t		seconds;
 	int			zone;
@@ -703,14 +703,14 @@ round_digits(const Number *number, int n, int64_t *result)
  * Out of range outside the years 0001 to 9999.
  */
 WeirParse
-weir_value_parse_epoch(const char *text, size_t len, WeirUnit unit,
+weir_value_parse_epoch(const char *str, size_t len, WeirUnit unit,
 					   int64_t *result)
 {
 	Number		number;
 	int64_t		micros;
 	int			shift = unit == WEIR_UNIT_S ? 6 : unit == WEIR_UNIT_MS ? 3 : 0;
 
-	if (!read_number(text, text + len, &number))
+	if (!read_number(str, str + len, &number))
 		return WEIR_PARSE_BAD_SYNTAX;
 	if (!round_digits(&number, number.before + number.exponent + shift,
 					  &micros))
@@ -739,9 +739,9 @@ hex_value(char c)
  *		Parse a uuid's canonical form into 16 bytes; other spellings FALLBACK.
  */
 WeirParse
-weir_value_parse_uuid(const char *text, size_t len, uint8_t *result)
+weir_value_parse_uuid(const char *str, size_t len, uint8_t *result)
 {
-	const char *p = text;
+	const char *p = str;
 
 	if (len != 36)
 		return WEIR_PARSE_FALLBACK;

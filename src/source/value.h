@@ -38,27 +38,27 @@ typedef struct WeirDecimal
 	int			scale;
 } WeirDecimal;
 
-extern WeirParse weir_value_parse_int16(const char *text, size_t len,
+extern WeirParse weir_value_parse_int16(const char *str, size_t len,
 										int16_t *result);
-extern WeirParse weir_value_parse_int32(const char *text, size_t len,
+extern WeirParse weir_value_parse_int32(const char *str, size_t len,
 										int32_t *result);
-extern WeirParse weir_value_parse_int64(const char *text, size_t len,
+extern WeirParse weir_value_parse_int64(const char *str, size_t len,
 										int64_t *result);
-extern WeirParse weir_value_parse_float8(const char *text, size_t len,
+extern WeirParse weir_value_parse_float8(const char *str, size_t len,
 										 double *result);
-extern WeirParse weir_value_parse_float4(const char *text, size_t len,
+extern WeirParse weir_value_parse_float4(const char *str, size_t len,
 										 float *result);
-extern WeirParse weir_value_parse_bool(const char *text, size_t len,
+extern WeirParse weir_value_parse_bool(const char *str, size_t len,
 									   bool *result);
-extern WeirParse weir_value_parse_decimal(const char *text, size_t len,
+extern WeirParse weir_value_parse_decimal(const char *str, size_t len,
 										  WeirDecimal *result);
-extern WeirParse weir_value_parse_timestamp(const char *text, size_t len,
+extern WeirParse weir_value_parse_timestamp(const char *str, size_t len,
 											int64_t *result, bool *has_zone);
-extern WeirParse weir_value_parse_epoch(const char *text, size_t len,
+extern WeirParse weir_value_parse_epoch(const char *str, size_t len,
 										WeirUnit unit, int64_t *result);
-extern WeirParse weir_value_parse_uuid(const char *text, size_t len,
+extern WeirParse weir_value_parse_uuid(const char *str, size_t len,
 									   uint8_t *result);
-extern size_t weir_value_utf8_prefix(const char *text, size_t len);
+extern size_t weir_value_utf8_prefix(const char *str, size_t len);
 
 /*
  * Return the length of the character beyond ASCII that begins at p, or 0 when

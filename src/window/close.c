@@ -55,7 +55,7 @@ insert_closed(const WeirServed *served, TimestampTz closed_to)
 
 	weir_user_enter(&user, view->owner, view->settings);
 	SPI_connect();
-	if (SPI_execute_with_args(weir_plan_close_sql(served->plan, view->query,
+	if (SPI_execute_with_args(weir_plan_close_sql(served->plan,
 												  view->closed,
 												  view->segments),
 							  1, &type, &value, NULL, false, 0) < 0 ||

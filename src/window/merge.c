@@ -425,21 +425,16 @@ weir_plan_close_sql(const WeirPlan *plan, Oid closed, const Oid *segments)
 
 /*
  * weir_plan_compact_sql
- *		INSERT INTO the target segment what all live rows merge to; see
- *		plan.h.
+ *		SELECT what all live rows merge to; see plan.h.
  */
 char *
-weir_plan_compact_sql(const WeirPlan *plan, Oid closed, const Oid *segments,
-					  int target)
+weir_plan_compact_sql(const WeirPlan *plan, Oid closed, const Oid *segments)
 {
 	int			nestlevel = enter_settings();
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (%s) SELECT p.pane_start, p.late_bound",
-					 qualified_name(segments[target]),
-					 column_list(segments[target],
-								 2 + plan->nkeys + plan->nstates));
+	appendStringInfoString(&sql, "SELECT p.pane_start, p.late_bound");
 	for (int i = 0; i < plan->nkeys; i++)
 		appendStringInfo(&sql, ", p.k%d", i + 1);
 	for (int i = 0; i < plan->nstates; i++)

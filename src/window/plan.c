@@ -43,8 +43,8 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "window/functions.h"
 #include "window/plan.h"
-#include "window/zone.h"
 
 #define WINDOW_START_ATTNO	1
 #define WINDOW_END_ATTNO	2
@@ -361,7 +361,48 @@ check_time_argument(Planner *planner, Node *argument)
 	planner->plan->time = attnum;
 }
 
-/* The window: constant arguments, and a size that makes sense. */
+/* An error in the arguments of the window points at its call. */
+static void
+window_error_callback(void *arg)
+{
+	const Planner *planner = arg;
+
+	(void) error_position(planner, planner->location);
+}
+
+static const void *
+argument_value(Planner *planner, int i)
+{
+	Const	   *argument = list_nth_node(Const, planner->plan->window_args, i);
+
+	return argument->constisnull ? NULL :
+		DatumGetPointer(argument->constvalue);
+}
+
+/* Make the window of its constant arguments, or raise what is wrong. */
+static void
+make_window(Planner *planner)
+{
+	WeirPlan   *plan = planner->plan;
+	bool		hop = plan->window.kind == WEIR_HOP;
+	Const	   *origin = llast_node(Const, plan->window_args);
+	Timestamp	local = origin->constisnull ? 0 :
+	DatumGetTimestamp(origin->constvalue);
+	ErrorContextCallback callback;
+
+	callback.callback = window_error_callback;
+	callback.arg = planner;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	weir_window_from_args(&plan->window, plan->window.kind,
+						  argument_value(planner, 0),
+						  hop ? argument_value(planner, 1) : NULL,
+						  argument_value(planner, hop ? 2 : 1),
+						  origin->constisnull ? NULL : &local);
+	error_context_stack = callback.previous;
+}
+
+/* The window: the event time, and constant arguments. */
 static void
 plan_window(Planner *planner)
 {
@@ -369,7 +410,6 @@ plan_window(Planner *planner)
 								  planner->query->rtable);
 	Node	   *expr;
 	FuncExpr   *call;
-	const char *reason;
 	ListCell   *lc;
 
 	expr = linitial_node(RangeTblFunction, rte->functions)->funcexpr;
@@ -386,14 +426,8 @@ plan_window(Planner *planner)
 				   "The size and the other arguments of a window must be constant.",
 				   "Write a constant, like '1 minute'.");
 	}
-
-	reason = weir_window_of_arguments(&planner->plan->window,
-									  planner->plan->window_args);
-	if (reason != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", reason),
-				 error_position(planner, exprLocation(expr))));
+	planner->location = exprLocation(expr);
+	make_window(planner);
 }
 
 /* ---------------------------------------------------------------------

@@ -117,10 +117,10 @@ extern char *weir_plan_close_sql(const WeirPlan *plan, Oid closed,
 								 const Oid *segments);
 
 /*
- * INSERT INTO segments[target] the merge, by pane, late_bound and keys, of
- * all live rows; target is the index of the free segment.
+ * SELECT the merge, by pane, late_bound and keys, of all live rows, as rows
+ * of a segment.
  */
 extern char *weir_plan_compact_sql(const WeirPlan *plan, Oid closed,
-								   const Oid *segments, int target);
+								   const Oid *segments);
 
 #endif							/* WEIR_PLAN_H */

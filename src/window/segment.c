@@ -162,7 +162,8 @@ copy_merge(const WeirView *view, const WeirPlan *plan, int target)
 	weir_user_enter(&user, view->owner, view->settings);
 	SPI_connect();
 	portal = SPI_cursor_open_with_args(NULL,
-									   weir_plan_compact_sql(plan, view->closed,
+									   weir_plan_compact_sql(plan,
+															 view->closed,
 															 view->segments),
 									   0, NULL, NULL, NULL, true, 0);
 	for (;;)
@@ -209,21 +210,6 @@ weir_segment_compact(const WeirView *view, const WeirPlan *plan)
 	return true;
 }
 
-/*
- * Prune the state table's pages as any read does, then collect the segments
- * that some version of the view's state row lists, whoever may see it.
- */
-static bool
-collect_listed(const WeirView *view, bool *listed)
-{
-	int			versions;
-	WeirViewState state;
-
-	weir_view_state_get(view->closed, &state);
-	versions = weir_view_state_versions(view->closed, listed);
-	return versions > 0;
-}
-
 int
 weir_segment_reclaim(const WeirView *view)
 {
@@ -234,9 +220,9 @@ weir_segment_reclaim(const WeirView *view)
 	for (int i = 0; i < WEIR_SEGMENTS; i++)
 		nfree += segment_blocks(view->segments[i]) == 0;
 	if (nfree >= ENOUGH_FREE ||
-		!weir_view_lock(view->view, ShareLock, true) ||
-		!collect_listed(view, listed))
+		!weir_view_lock(view->view, ShareLock, true))
 		return 0;
+	weir_view_state_versions(view->closed, listed);
 	for (int i = 0; i < WEIR_SEGMENTS; i++)
 	{
 		Relation	rel;

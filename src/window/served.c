@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -36,6 +37,18 @@ weir_view_may_run(const WeirView *view)
 		view->status != WEIR_STOPPED;
 }
 
+/* The owner needs SELECT on the stream for as long as the view reads it. */
+static void
+check_stream_rights(const WeirView *view)
+{
+	AclResult	result = pg_class_aclcheck(view->stream, view->owner,
+										   ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_TABLE,
+					   get_rel_name(view->stream));
+}
+
 WeirServed *
 weir_served_load(Oid view, WeirStream *stream)
 {
@@ -46,6 +59,7 @@ weir_served_load(Oid view, WeirStream *stream)
 
 	if (row == NULL || !weir_view_may_run(row))
 		return NULL;
+	check_stream_rights(row);
 	context = AllocSetContextCreate(CurrentMemoryContext, "weir served view",
 									ALLOCSET_DEFAULT_SIZES);
 	save = MemoryContextSwitchTo(context);
@@ -141,6 +155,18 @@ weir_served_idle_candidate(const WeirServed *served, int p)
 											  served->stream->idle_timeout);
 	pfree(progress);
 	return candidate;
+}
+
+bool
+weir_served_idle_matters(const WeirServed *served)
+{
+	bool	   *all = palloc_array(bool, served->npartitions + 1);
+	TimestampTz watermark;
+
+	memset(all, true, served->npartitions + 1);
+	watermark = weir_served_watermark(served, served->checkpoints, all);
+	pfree(all);
+	return watermark > served->watermark;
 }
 
 /*
@@ -252,6 +278,7 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 		PopActiveSnapshot();
 		return false;
 	}
+	check_stream_rights(view);
 	weir_view_state_get(view->closed, &state);
 	served->rules.closed_to = state.closed_to;
 

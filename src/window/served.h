@@ -70,6 +70,9 @@ extern TimestampTz weir_served_watermark(const WeirServed *served,
 /* Might partition p be idle, if a broker said that it is read to its end? */
 extern bool weir_served_idle_candidate(const WeirServed *served, int p);
 
+/* Would the watermark move if brokers said that all is read to its end? */
+extern bool weir_served_idle_matters(const WeirServed *served);
+
 /* May a view with this row be served at all? */
 extern bool weir_view_may_run(const WeirView *view);
 

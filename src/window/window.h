@@ -7,6 +7,10 @@
  * builds without a server; calendar windows (days, weeks, months in a time
  * zone) go through the two functions of WeirZone.
  *
+ * Window number i starts at origin + i * slide; windows overlap if slide is
+ * less than size.  A time t must be in the range of timestamptz, neither
+ * infinity.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef WEIR_WINDOW_H
@@ -14,6 +18,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* The range of timestamptz: from, and before. */
+#define WEIR_MIN_TIME	INT64_C(-211813488000000000)
+#define WEIR_END_TIME	INT64_C(9223371331200000000)
 
 typedef enum WeirWindowKind
 {
@@ -29,7 +37,10 @@ typedef struct WeirSpan
 	int64_t		us;
 } WeirSpan;
 
-/* Local time <-> instant; opaque is the zone. */
+/*
+ * Local time <-> instant; zone is the zone.  What is out of range comes back
+ * as it is.
+ */
 typedef struct WeirZone
 {
 	int64_t		(*to_local) (const void *zone, int64_t instant);
@@ -41,21 +52,42 @@ typedef struct WeirWindow
 {
 	WeirWindowKind kind;
 	WeirSpan	size;
-	WeirSpan	slide;			/* = size for tumble */
+	WeirSpan	slide;			/* = size for tumble, set by init */
 	WeirSpan	pane;			/* = size for tumble; the gcd for hop */
 	WeirZone	zone;
 	int64_t		origin;			/* an instant (exact spans) or a local time
 								 * (calendar spans) */
 } WeirWindow;
 
+/* Why a window is refused, for the user. */
+typedef struct WeirRefusal
+{
+	const char *message;
+	const char *detail;
+	const char *hint;
+} WeirRefusal;
+
 /*
  * Check and complete a window: kind, size, slide, zone are set; origin is
  * given (a local time) or has_origin is false = local midnight of
  * 1970-01-01, for whole weeks Monday 1970-01-05.  Returns NULL, or why it is
- * refused (a message for the user).
+ * refused.  Days of UTC become exact time.
  */
-extern const char *weir_window_init(WeirWindow *window, bool has_origin,
-									int64_t local_origin);
+extern const WeirRefusal *weir_window_init(WeirWindow *window,
+										   bool has_origin,
+										   int64_t local_origin);
+
+/*
+ * Are all windows that contain t in the range of timestamptz?  Where they
+ * are not, the window functions raise 22008, and a record is bad.
+ */
+extern bool weir_window_valid(const WeirWindow *window, int64_t t);
+
+/* The most windows that can contain one t. */
+extern int64_t weir_window_count(const WeirWindow *window);
+
+/* Are there always just as many? */
+extern bool weir_window_even(const WeirWindow *window);
 
 /* Index of the newest window that contains t (its start is the greatest). */
 extern int64_t weir_window_last(const WeirWindow *window, int64_t t);

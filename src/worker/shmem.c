@@ -78,6 +78,7 @@ init_shared(void)
 {
 	memset(weir_shared, 0, sizeof(WeirShared));
 	weir_shared->lock = &(GetNamedLWLockTranche("weir"))->lock;
+	ConditionVariableInit(&weir_shared->progress);
 	for (int i = 0; i < WEIR_MAX_VIEWS; i++)
 		weir_shared->views[i].slot = -1;
 }

@@ -19,6 +19,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
+#include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
@@ -48,6 +49,10 @@ typedef struct WeirSlot
 	bool		leave;			/* asked to exit */
 	bool		ready;			/* reader: has made its first claim */
 	bool		main;			/* reader: serves the main group */
+	bool		reassign;		/* reader: views were handed to it */
+	Oid			mapping;		/* reader: user mapping, or InvalidOid */
+	int64		progress;		/* reader: sum of its next offsets */
+	char		error[256];		/* last error outside of any view, or "" */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
 	double		rate;			/* producer: messages a second, of late */
@@ -84,6 +89,7 @@ typedef struct WeirPartitionEntry
 	Oid			database;		/* InvalidOid: free */
 	Oid			stream;
 	int32		partition;
+	int64		main_next;		/* next offset of the main reader */
 	int64		low;
 	int64		high;
 	int64		stable;
@@ -93,6 +99,7 @@ typedef struct WeirPartitionEntry
 typedef struct WeirShared
 {
 	LWLock	   *lock;
+	ConditionVariable progress; /* something was committed by a reader */
 	Latch	   *launcher;		/* its latch, or NULL */
 	pid_t		launcher_pid;
 	WeirDatabase databases[WEIR_MAX_DATABASES];

@@ -60,15 +60,15 @@ check_string(const WeirJsonValue *value)
 
 static void
 check_value(const WeirJsonShape *shape, const WeirJsonValue *value,
-			const char *text, size_t size)
+			const char *str, size_t size)
 {
 	WeirJsonValue inner[NFIELDS];
 	WeirJsonError error;
 
 	if (value->kind == WEIR_JSON_ABSENT)
 		return;
-	must(value->start >= text && value->len <= size &&
-		 value->start + value->len <= text + size);
+	must(value->start >= str && value->len <= size &&
+		 value->start + value->len <= str + size);
 	if (value->kind == WEIR_JSON_STRING)
 		check_string(value);
 	else if (value->kind == WEIR_JSON_OBJECT)
@@ -82,20 +82,20 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static WeirJsonShape *shape = NULL;
-	const char *text = (const char *) data;
+	const char *str = (const char *) data;
 	WeirJsonValue values[NFIELDS];
 	WeirJsonError error;
 
 	if (shape == NULL)
 		shape = make_shape();
-	if (!weir_json_scan(shape, text, size, values, &error))
+	if (!weir_json_scan(shape, str, size, values, &error))
 	{
 		must(strlen(error.sqlstate) == 5 && error.reason != NULL &&
 			 error.position <= size);
 		return 0;
 	}
-	must(weir_value_utf8_prefix(text, size) == size);
+	must(weir_value_utf8_prefix(str, size) == size);
 	for (int f = 0; f < NFIELDS; f++)
-		check_value(shape, &values[f], text, size);
+		check_value(shape, &values[f], str, size);
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "source/value.h"
 
+#define OK WEIR_PARSE_OK
 #define USECS_PER_DAY INT64_C(86400000000)
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -25,7 +26,7 @@ must(bool condition)
 }
 
 static void
-check_numbers(const char *text, size_t size)
+check_numbers(const char *str, size_t size)
 {
 	int16_t		i2 = 0;
 	int32_t		i4 = 0;
@@ -33,38 +34,38 @@ check_numbers(const char *text, size_t size)
 	float		f4;
 	double		f8;
 	WeirDecimal decimal;
-	bool		is_i2 = weir_value_parse_int16(text, size, &i2) == WEIR_PARSE_OK;
-	bool		is_i4 = weir_value_parse_int32(text, size, &i4) == WEIR_PARSE_OK;
-	bool		is_i8 = weir_value_parse_int64(text, size, &i8) == WEIR_PARSE_OK;
+	bool		is_i2 = weir_value_parse_int16(str, size, &i2) == OK;
+	bool		is_i4 = weir_value_parse_int32(str, size, &i4) == OK;
+	bool		is_i8 = weir_value_parse_int64(str, size, &i8) == OK;
 
 	must(!is_i2 || (is_i4 && i4 == i2));
 	must(!is_i4 || (is_i8 && i8 == i4));
-	if (weir_value_parse_decimal(text, size, &decimal) == WEIR_PARSE_OK)
+	if (weir_value_parse_decimal(str, size, &decimal) == WEIR_PARSE_OK)
 	{
 		must(decimal.scale >= 0 && decimal.scale <= 18);
 		must(decimal.scale > 0 || (is_i8 && i8 == decimal.mantissa));
 	}
 	else
 		must(!is_i4);
-	must(weir_value_parse_float4(text, size, &f4) <= WEIR_PARSE_FALLBACK);
-	if (weir_value_parse_float8(text, size, &f8) == WEIR_PARSE_OK && is_i4)
+	must(weir_value_parse_float4(str, size, &f4) <= WEIR_PARSE_FALLBACK);
+	if (weir_value_parse_float8(str, size, &f8) == WEIR_PARSE_OK && is_i4)
 		must(f8 == (double) i4);
 }
 
 static void
-check_times(const char *text, size_t size)
+check_times(const char *str, size_t size)
 {
 	const int64_t least = -730120 * USECS_PER_DAY;
 	const int64_t most = 2921941 * USECS_PER_DAY;
 	int64_t		micros;
 	bool		has_zone;
 
-	if (weir_value_parse_timestamp(text, size, &micros,
+	if (weir_value_parse_timestamp(str, size, &micros,
 								   &has_zone) == WEIR_PARSE_OK)
 		must(micros >= least && micros <= most);
 	for (int unit = WEIR_UNIT_S; unit <= WEIR_UNIT_US; unit++)
 	{
-		if (weir_value_parse_epoch(text, size, (WeirUnit) unit,
+		if (weir_value_parse_epoch(str, size, (WeirUnit) unit,
 								   &micros) == WEIR_PARSE_OK)
 			must(micros >= least && micros <= most);
 	}
@@ -73,14 +74,14 @@ check_times(const char *text, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *text = (const char *) data;
+	const char *str = (const char *) data;
 	bool		truth;
 	uint8_t		uuid[16];
 
-	check_numbers(text, size);
-	check_times(text, size);
-	must(weir_value_parse_bool(text, size, &truth) != WEIR_PARSE_FALLBACK);
-	must(weir_value_parse_uuid(text, size, uuid) != WEIR_PARSE_BAD_SYNTAX);
-	must(weir_value_utf8_prefix(text, size) <= size);
+	check_numbers(str, size);
+	check_times(str, size);
+	must(weir_value_parse_bool(str, size, &truth) != WEIR_PARSE_FALLBACK);
+	must(weir_value_parse_uuid(str, size, uuid) != WEIR_PARSE_BAD_SYNTAX);
+	must(weir_value_utf8_prefix(str, size) <= size);
 	return 0;
 }

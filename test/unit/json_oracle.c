@@ -115,12 +115,12 @@ put_value(const WeirJsonValue *value)
 }
 
 static void
-put_json(const char *text, size_t len)
+put_json(const char *str, size_t len)
 {
 	WeirJsonValue values[MAX_FIELDS];
 	WeirJsonError error;
 
-	if (!weir_json_scan(shape, text, len, values, &error))
+	if (!weir_json_scan(shape, str, len, values, &error))
 	{
 		if (error.position > len)
 			fail("position outside of the text");
@@ -159,7 +159,7 @@ put_decimal(const WeirDecimal *decimal)
 }
 
 static void
-put_integer(const char *type, const char *text, size_t len)
+put_integer(const char *type, const char *str, size_t len)
 {
 	int16_t		i2 = 0;
 	int32_t		i4 = 0;
@@ -168,23 +168,23 @@ put_integer(const char *type, const char *text, size_t len)
 
 	if (strcmp(type, "int2") == 0)
 	{
-		parse = weir_value_parse_int16(text, len, &i2);
+		parse = weir_value_parse_int16(str, len, &i2);
 		i8 = i2;
 	}
 	else if (strcmp(type, "int4") == 0)
 	{
-		parse = weir_value_parse_int32(text, len, &i4);
+		parse = weir_value_parse_int32(str, len, &i4);
 		i8 = i4;
 	}
 	else
-		parse = weir_value_parse_int64(text, len, &i8);
+		parse = weir_value_parse_int64(str, len, &i8);
 	printf("%s\t", verdicts[parse]);
 	if (parse == WEIR_PARSE_OK)
 		printf("%" PRId64, i8);
 }
 
 static void
-put_float(const char *type, const char *text, size_t len)
+put_float(const char *type, const char *str, size_t len)
 {
 	WeirParse	parse;
 	double		value;
@@ -194,7 +194,7 @@ put_float(const char *type, const char *text, size_t len)
 
 	if (strcmp(type, "float4") == 0)
 	{
-		parse = weir_value_parse_float4(text, len, &value4);
+		parse = weir_value_parse_float4(str, len, &value4);
 		printf("%s\t", verdicts[parse]);
 		if (parse != WEIR_PARSE_OK)
 			return;
@@ -202,7 +202,7 @@ put_float(const char *type, const char *text, size_t len)
 		printf("%08" PRIx32, bits4);
 		return;
 	}
-	parse = weir_value_parse_float8(text, len, &value);
+	parse = weir_value_parse_float8(str, len, &value);
 	printf("%s\t", verdicts[parse]);
 	if (parse != WEIR_PARSE_OK)
 		return;
@@ -211,16 +211,16 @@ put_float(const char *type, const char *text, size_t len)
 }
 
 static void
-put_time(const char *type, const char *text, size_t len)
+put_time(const char *type, const char *str, size_t len)
 {
 	WeirParse	parse;
 	int64_t		value;
 	bool		has_zone = true;
 
 	if (strcmp(type, "timestamp") == 0)
-		parse = weir_value_parse_timestamp(text, len, &value, &has_zone);
+		parse = weir_value_parse_timestamp(str, len, &value, &has_zone);
 	else
-		parse = weir_value_parse_epoch(text, len,
+		parse = weir_value_parse_epoch(str, len,
 									   strcmp(type, "epoch_s") == 0 ?
 									   WEIR_UNIT_S :
 									   strcmp(type, "epoch_ms") == 0 ?
@@ -233,7 +233,7 @@ put_time(const char *type, const char *text, size_t len)
 }
 
 static void
-put_other(const char *type, const char *text, size_t len)
+put_other(const char *type, const char *str, size_t len)
 {
 	WeirParse	parse;
 	WeirDecimal decimal;
@@ -242,21 +242,21 @@ put_other(const char *type, const char *text, size_t len)
 
 	if (strcmp(type, "numeric") == 0)
 	{
-		parse = weir_value_parse_decimal(text, len, &decimal);
+		parse = weir_value_parse_decimal(str, len, &decimal);
 		printf("%s\t", verdicts[parse]);
 		if (parse == WEIR_PARSE_OK)
 			put_decimal(&decimal);
 	}
 	else if (strcmp(type, "bool") == 0)
 	{
-		parse = weir_value_parse_bool(text, len, &truth);
+		parse = weir_value_parse_bool(str, len, &truth);
 		printf("%s\t", verdicts[parse]);
 		if (parse == WEIR_PARSE_OK)
 			printf("%s", truth ? "true" : "false");
 	}
 	else if (strcmp(type, "uuid") == 0)
 	{
-		parse = weir_value_parse_uuid(text, len, uuid);
+		parse = weir_value_parse_uuid(str, len, uuid);
 		printf("%s\t", verdicts[parse]);
 		if (parse == WEIR_PARSE_OK)
 			put_hex((const char *) uuid, sizeof(uuid));
@@ -291,24 +291,24 @@ answer(char *line)
 	char	   *type = strtok(NULL, "\t\n");
 	char	   *hex = strtok(NULL, "\t\n");
 	size_t		len;
-	char	   *text;
+	char	   *str;
 
 	if (id == NULL || type == NULL)
 		fail("bad line");
-	text = from_hex(hex != NULL ? hex : "", &len);
+	str = from_hex(hex != NULL ? hex : "", &len);
 	printf("%s\t", id);
 	if (strcmp(type, "json") == 0)
-		put_json(text, len);
+		put_json(str, len);
 	else if (strncmp(type, "int", 3) == 0)
-		put_integer(type, text, len);
+		put_integer(type, str, len);
 	else if (strncmp(type, "float", 5) == 0)
-		put_float(type, text, len);
+		put_float(type, str, len);
 	else if (strcmp(type, "timestamp") == 0 || strncmp(type, "epoch", 5) == 0)
-		put_time(type, text, len);
+		put_time(type, str, len);
 	else
-		put_other(type, text, len);
+		put_other(type, str, len);
 	putchar('\n');
-	free(text);
+	free(str);
 }
 
 int

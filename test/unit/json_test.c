@@ -20,7 +20,7 @@
 typedef struct Fixture
 {
 	WeirJsonShape *shape;
-	char	   *text;
+	char	   *str;
 	size_t		len;
 	WeirJsonValue values[MAX_FIELDS];
 	WeirJsonError error;
@@ -61,39 +61,39 @@ make_shape(const char *list)
 }
 
 static Fixture *
-scan_bytes(const char *fields, const char *text, size_t len)
+scan_bytes(const char *fields, const char *str, size_t len)
 {
 	Fixture    *fixture = calloc(1, sizeof(Fixture));
 
 	fixture->shape = make_shape(fields);
-	fixture->text = malloc(len > 0 ? len : 1);
+	fixture->str = malloc(len > 0 ? len : 1);
 	fixture->len = len;
-	memcpy(fixture->text, text, len);
-	fixture->good = weir_json_scan(fixture->shape, fixture->text, len,
+	memcpy(fixture->str, str, len);
+	fixture->good = weir_json_scan(fixture->shape, fixture->str, len,
 								   fixture->values, &fixture->error);
 	return fixture;
 }
 
 static Fixture *
-scan(const char *fields, const char *text)
+scan(const char *fields, const char *str)
 {
-	return scan_bytes(fields, text, strlen(text));
+	return scan_bytes(fields, str, strlen(str));
 }
 
 static void
 release(Fixture *fixture)
 {
 	free(fixture->shape);
-	free(fixture->text);
+	free(fixture->str);
 	free(fixture);
 }
 
 /* Tell whether field f of the text has this kind and span. */
 static void
-finds(const char *fields, const char *text, int f, WeirJsonKind kind,
+finds(const char *fields, const char *str, int f, WeirJsonKind kind,
 	  const char *span, const char *what)
 {
-	Fixture    *fixture = scan(fields, text);
+	Fixture    *fixture = scan(fields, str);
 	const WeirJsonValue *value = &fixture->values[f];
 
 	ok(fixture->good && value->kind == kind &&
@@ -104,10 +104,10 @@ finds(const char *fields, const char *text, int f, WeirJsonKind kind,
 }
 
 static void
-refuses_bytes(const char *text, size_t len, const char *sqlstate,
+refuses_bytes(const char *str, size_t len, const char *sqlstate,
 			  size_t position, const char *what)
 {
-	Fixture    *fixture = scan_bytes("a,b.c", text, len);
+	Fixture    *fixture = scan_bytes("a,b.c", str, len);
 
 	if (!ok(!fixture->good && fixture->error.position == position &&
 			strcmp(fixture->error.sqlstate, sqlstate) == 0, "%s", what))
@@ -119,28 +119,28 @@ refuses_bytes(const char *text, size_t len, const char *sqlstate,
 }
 
 static void
-refuses(const char *text, const char *sqlstate, size_t position,
+refuses(const char *str, const char *sqlstate, size_t position,
 		const char *what)
 {
-	refuses_bytes(text, strlen(text), sqlstate, position, what);
+	refuses_bytes(str, strlen(str), sqlstate, position, what);
 }
 
 static void
 test_kinds(void)
 {
-	const char *text = " { \"n\":null, \"t\" : true,\"f\":false,\"i\":-1.50,"
+	const char *str = " { \"n\":null, \"t\" : true,\"f\":false,\"i\":-1.50,"
 		"\"s\":\"x y\",\"o\":{\"k\":[1, 2]},\"a\":[ {} ] } \n";
 	const char *fields = "n,t,f,i,s,o,a,none,o.k";
 
-	finds(fields, text, 0, WEIR_JSON_NULL, "null", "null");
-	finds(fields, text, 1, WEIR_JSON_TRUE, "true", "true");
-	finds(fields, text, 2, WEIR_JSON_FALSE, "false", "false");
-	finds(fields, text, 3, WEIR_JSON_NUMBER, "-1.50", "number");
-	finds(fields, text, 4, WEIR_JSON_STRING, "x y", "a string's inside");
-	finds(fields, text, 5, WEIR_JSON_OBJECT, "{\"k\":[1, 2]}", "object");
-	finds(fields, text, 6, WEIR_JSON_ARRAY, "[ {} ]", "array");
-	finds(fields, text, 7, WEIR_JSON_ABSENT, "", "a missing key is absent");
-	finds(fields, text, 8, WEIR_JSON_ARRAY, "[1, 2]", "inside an object");
+	finds(fields, str, 0, WEIR_JSON_NULL, "null", "null");
+	finds(fields, str, 1, WEIR_JSON_TRUE, "true", "true");
+	finds(fields, str, 2, WEIR_JSON_FALSE, "false", "false");
+	finds(fields, str, 3, WEIR_JSON_NUMBER, "-1.50", "number");
+	finds(fields, str, 4, WEIR_JSON_STRING, "x y", "a string's inside");
+	finds(fields, str, 5, WEIR_JSON_OBJECT, "{\"k\":[1, 2]}", "object");
+	finds(fields, str, 6, WEIR_JSON_ARRAY, "[ {} ]", "array");
+	finds(fields, str, 7, WEIR_JSON_ABSENT, "", "a missing key is absent");
+	finds(fields, str, 8, WEIR_JSON_ARRAY, "[1, 2]", "inside an object");
 	finds("a", "{}", 0, WEIR_JSON_ABSENT, "", "empty object");
 }
 
@@ -188,9 +188,9 @@ test_equal_keys(void)
 }
 
 static void
-unescapes(const char *text, const char *expected, const char *what)
+unescapes(const char *str, const char *expected, const char *what)
 {
-	Fixture    *fixture = scan("a", text);
+	Fixture    *fixture = scan("a", str);
 	const WeirJsonValue *value = &fixture->values[0];
 	char	   *out = malloc(value->len + 1);
 	size_t		len = weir_json_unescape(value->start, value->len, out);
@@ -220,11 +220,11 @@ test_escapes(void)
 static void
 number_is(const char *number, bool plain)
 {
-	char		text[64];
+	char		str[64];
 	Fixture    *fixture;
 
-	snprintf(text, sizeof(text), "{\"a\":%s}", number);
-	fixture = scan("a", text);
+	snprintf(str, sizeof(str), "{\"a\":%s}", number);
+	fixture = scan("a", str);
 	ok(fixture->good && fixture->values[0].kind == WEIR_JSON_NUMBER &&
 	   fixture->values[0].plain == plain, "%s is %s", number,
 	   plain ? "as numeric spells it" : "spelt otherwise by numeric");
@@ -331,36 +331,36 @@ test_top_level(void)
 static void
 test_depth(void)
 {
-	char		text[2 * WEIR_JSON_MAX_DEPTH + 16] = "{\"a\":";
+	char		str[2 * WEIR_JSON_MAX_DEPTH + 16] = "{\"a\":";
 	size_t		inside = WEIR_JSON_MAX_DEPTH - 1;
 	Fixture    *fixture;
 
-	memset(text + 5, '[', inside);
-	memset(text + 5 + inside, ']', inside);
-	strcpy(text + 5 + 2 * inside, "}");
-	fixture = scan("a", text);
+	memset(str + 5, '[', inside);
+	memset(str + 5 + inside, ']', inside);
+	strcpy(str + 5 + 2 * inside, "}");
+	fixture = scan("a", str);
 	ok(fixture->good && fixture->values[0].len == 2 * inside,
 	   "as deep as is allowed");
 	release(fixture);
 
-	text[5 + inside] = '[';
-	refuses(text, "54001", 5 + inside, "one deeper");
-	memset(text, '[', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	refuses(text, "54001", WEIR_JSON_MAX_DEPTH, "only opening brackets");
+	str[5 + inside] = '[';
+	refuses(str, "54001", 5 + inside, "one deeper");
+	memset(str, '[', sizeof(str) - 1);
+	str[sizeof(str) - 1] = '\0';
+	refuses(str, "54001", WEIR_JSON_MAX_DEPTH, "only opening brackets");
 }
 
 /* No prefix of a good text is good, whatever it is cut at. */
 static void
 test_prefixes(void)
 {
-	const char *text = "{\"a\":\"\\ud83d\\ude00\xE2\x82\xAC\","
+	const char *str = "{\"a\":\"\\ud83d\\ude00\xE2\x82\xAC\","
 		"\"b\":{\"c\":[-1.5e+3,true,null,false,{}]}}";
 	bool		all = true;
 
-	for (size_t len = 0; len < strlen(text); len++)
+	for (size_t len = 0; len < strlen(str); len++)
 	{
-		Fixture    *fixture = scan_bytes("a,b.c", text, len);
+		Fixture    *fixture = scan_bytes("a,b.c", str, len);
 
 		all = all && !fixture->good && fixture->error.position <= len;
 		release(fixture);
@@ -372,7 +372,7 @@ test_prefixes(void)
 static void
 test_lengths(void)
 {
-	char		text[128];
+	char		str[128];
 	bool		all = true;
 
 	for (int len = 0; len < 40; len++)
@@ -381,9 +381,9 @@ test_lengths(void)
 		{
 			Fixture    *fixture;
 
-			snprintf(text, sizeof(text), "%*s{\"a\":\"%.*s\"}", pad, "", len,
+			snprintf(str, sizeof(str), "%*s{\"a\":\"%.*s\"}", pad, "", len,
 					 "0123456789012345678901234567890123456789");
-			fixture = scan("a", text);
+			fixture = scan("a", str);
 			all = all && fixture->good &&
 				fixture->values[0].len == (size_t) len;
 			release(fixture);

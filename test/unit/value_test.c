@@ -26,36 +26,36 @@ static const char *const verdicts[] = {
 
 /* A copy without a byte to spare */
 static char *
-exact(const char *text)
+exact(const char *str)
 {
-	size_t		len = strlen(text);
+	size_t		len = strlen(str);
 	char	   *copy = malloc(len > 0 ? len : 1);
 
-	memcpy(copy, text, len);
+	memcpy(copy, str, len);
 	return copy;
 }
 
 static void
-int16_is(const char *text, WeirParse expected, int16_t value)
+int16_is(const char *str, WeirParse expected, int16_t value)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	int16_t		result = 0;
-	WeirParse	parse = weir_value_parse_int16(copy, strlen(text), &result);
+	WeirParse	parse = weir_value_parse_int16(copy, strlen(str), &result);
 
 	ok(parse == expected && (parse != OK || result == value),
-	   "int16 \"%s\" is %s", text, verdicts[expected]);
+	   "int16 \"%s\" is %s", str, verdicts[expected]);
 	free(copy);
 }
 
 static void
-int64_is(const char *text, WeirParse expected, int64_t value)
+int64_is(const char *str, WeirParse expected, int64_t value)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	int64_t		result = 0;
-	WeirParse	parse = weir_value_parse_int64(copy, strlen(text), &result);
+	WeirParse	parse = weir_value_parse_int64(copy, strlen(str), &result);
 
 	ok(parse == expected && (parse != OK || result == value),
-	   "int64 \"%s\" is %s", text, verdicts[expected]);
+	   "int64 \"%s\" is %s", str, verdicts[expected]);
 	free(copy);
 }
 
@@ -94,15 +94,15 @@ test_integers(void)
 }
 
 static void
-float8_is(const char *text, WeirParse expected, double value)
+float8_is(const char *str, WeirParse expected, double value)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	double		result = 0;
-	WeirParse	parse = weir_value_parse_float8(copy, strlen(text), &result);
+	WeirParse	parse = weir_value_parse_float8(copy, strlen(str), &result);
 
 	ok(parse == expected &&
 	   (parse != OK || memcmp(&result, &value, sizeof(value)) == 0),
-	   "float8 \"%s\" is %s", text, verdicts[expected]);
+	   "float8 \"%s\" is %s", str, verdicts[expected]);
 	free(copy);
 }
 
@@ -139,14 +139,14 @@ test_floats(void)
 }
 
 static void
-bool_is(const char *text, WeirParse expected, bool value)
+bool_is(const char *str, WeirParse expected, bool value)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	bool		result = !value;
-	WeirParse	parse = weir_value_parse_bool(copy, strlen(text), &result);
+	WeirParse	parse = weir_value_parse_bool(copy, strlen(str), &result);
 
 	ok(parse == expected && (parse != OK || result == value),
-	   "bool \"%s\" is %s", text, verdicts[expected]);
+	   "bool \"%s\" is %s", str, verdicts[expected]);
 	free(copy);
 }
 
@@ -171,15 +171,15 @@ test_bools(void)
 }
 
 static void
-decimal_is(const char *text, WeirParse expected, int64_t mantissa, int scale)
+decimal_is(const char *str, WeirParse expected, int64_t mantissa, int scale)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	WeirDecimal result = {0, 0};
-	WeirParse	parse = weir_value_parse_decimal(copy, strlen(text), &result);
+	WeirParse	parse = weir_value_parse_decimal(copy, strlen(str), &result);
 
 	ok(parse == expected &&
 	   (parse != OK || (result.mantissa == mantissa && result.scale == scale)),
-	   "decimal \"%s\" is %s", text, verdicts[expected]);
+	   "decimal \"%s\" is %s", str, verdicts[expected]);
 	free(copy);
 }
 
@@ -205,18 +205,18 @@ test_decimals(void)
 }
 
 static void
-timestamp_is(const char *text, WeirParse expected, int64_t value,
+timestamp_is(const char *str, WeirParse expected, int64_t value,
 			 bool has_zone)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	int64_t		result = 0;
 	bool		zone = !has_zone;
-	WeirParse	parse = weir_value_parse_timestamp(copy, strlen(text), &result,
+	WeirParse	parse = weir_value_parse_timestamp(copy, strlen(str), &result,
 												   &zone);
 
 	if (!ok(parse == expected &&
 			(parse != OK || (result == value && zone == has_zone)),
-			"timestamp \"%s\" is %s", text, verdicts[expected]))
+			"timestamp \"%s\" is %s", str, verdicts[expected]))
 		printf("# %s, %lld\n", verdicts[parse], (long long) result);
 	free(copy);
 }
@@ -288,15 +288,15 @@ test_timestamps(void)
 }
 
 static void
-epoch_is(const char *text, WeirUnit unit, WeirParse expected, int64_t value)
+epoch_is(const char *str, WeirUnit unit, WeirParse expected, int64_t value)
 {
-	char	   *copy = exact(text);
+	char	   *copy = exact(str);
 	int64_t		result = 0;
-	WeirParse	parse = weir_value_parse_epoch(copy, strlen(text), unit,
+	WeirParse	parse = weir_value_parse_epoch(copy, strlen(str), unit,
 											   &result);
 
 	if (!ok(parse == expected && (parse != OK || result == value),
-			"epoch \"%s\" is %s", text, verdicts[expected]))
+			"epoch \"%s\" is %s", str, verdicts[expected]))
 		printf("# %s, %lld\n", verdicts[parse], (long long) result);
 	free(copy);
 }
@@ -342,12 +342,12 @@ test_uuids(void)
 		0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
 		0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10
 	};
-	const char *text = "01234567-89ab-CDEF-fedc-ba9876543210";
+	const char *str = "01234567-89ab-CDEF-fedc-ba9876543210";
 	uint8_t		result[16];
 
-	ok(weir_value_parse_uuid(text, 36, result) == OK &&
+	ok(weir_value_parse_uuid(str, 36, result) == OK &&
 	   memcmp(result, expected, 16) == 0, "a uuid");
-	ok(weir_value_parse_uuid(text, 35, result) == FALLBACK, "one too short");
+	ok(weir_value_parse_uuid(str, 35, result) == FALLBACK, "one too short");
 	ok(weir_value_parse_uuid("0123456789abCDEFfedcba9876543210", 32,
 							 result) == FALLBACK, "one without hyphens");
 	ok(weir_value_parse_uuid("01234567-89ab-CDEF-fedc-ba987654321g", 36,
@@ -357,11 +357,11 @@ test_uuids(void)
 }
 
 static void
-utf8_is(const char *text, size_t len, size_t valid, const char *what)
+utf8_is(const char *str, size_t len, size_t valid, const char *what)
 {
 	char	   *copy = malloc(len > 0 ? len : 1);
 
-	memcpy(copy, text, len);
+	memcpy(copy, str, len);
 	ok(weir_value_utf8_prefix(copy, len) == valid, "UTF-8: %s", what);
 	free(copy);
 }

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.h
+ *	  Windows from the arguments of the SQL functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WEIR_FUNCTIONS_H
+#define WEIR_FUNCTIONS_H
+
+#include "base/compat.h"
+#include "datatype/timestamp.h"
+#include "window/window.h"
+
+/*
+ * The window that weir.tumble() or weir.hop() makes of its arguments; NULL
+ * is SQL's NULL, slide is for hop only.  The zone of the result lives as
+ * long as the process.  Raises 22004 or 22023, with a hint, for what is
+ * refused.
+ */
+extern void weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
+								  const Interval *size,
+								  const Interval *slide,
+								  const text *timezone,
+								  const Timestamp *origin);
+
+#endif							/* WEIR_FUNCTIONS_H */

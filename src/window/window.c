@@ -1,0 +1,486 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.c
+ *	  Window arithmetic: panes, windows of a pane, ends.
+ *
+ * A window of exact time is arithmetic on instants.  A calendar window (days,
+ * weeks, months of a time zone) is defined by its bounds: boundary(i) is the
+ * instant of the local time origin + i * slide, and window i is
+ * [boundary(i), boundary(i + size / slide)).  Which of them contain t follows
+ * from the bounds alone, never from the local time of t: where a clock is
+ * set back over midnight one local time happens twice, and only the bounds
+ * say on which side of midnight an instant is.  Bounds never decrease; a
+ * window may be empty, where a zone skipped a whole day.
+ *
+ * Months are added as PostgreSQL adds them to a timestamp: a day that the
+ * month does not have is its last one.
+ *
+ * Results that do not fit stick to the end of the range of int64.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "window/window.h"
+
+#include <stddef.h>
+
+#define USECS_PER_DAY	INT64_C(86400000000)
+
+/* 1000 years, so that no sum of a time and a few spans can overflow. */
+#define MAX_MONTHS		12000
+#define MAX_DAYS		366000
+#define MAX_USECS		(MAX_DAYS * USECS_PER_DAY)
+
+#define MAX_COUNT		1000000
+
+/* Local days since 2000-01-01. */
+#define DAY_1970_01_01	INT64_C(-10957)
+#define DAY_1970_01_05	INT64_C(-10953)
+
+typedef struct Date
+{
+	int64_t		year;
+	int			month;			/* 1 .. 12 */
+	int			day;			/* 1 .. 31 */
+} Date;
+
+static const WeirRefusal refused_size[] = {
+	{"window size must be positive",
+		NULL,
+	"Give a size like '1 minute'."},
+	{"window size must not mix months, days and exact time",
+		"Months and days have no fixed length in hours.",
+	"Use one kind of unit, for example '26 hours' instead of '1 day 2 hours'."},
+	{"window size is too long",
+		"The longest window is 1000 years.",
+	"Give a shorter size."}
+};
+
+static const WeirRefusal refused_slide[] = {
+	{"window slide must be positive",
+		NULL,
+	"Give a slide like '1 minute'."},
+	{"window slide must not mix months, days and exact time",
+		"Months and days have no fixed length in hours.",
+	"Use one kind of unit, for example '26 hours' instead of '1 day 2 hours'."},
+	{"window slide is too long",
+		"The longest slide is 1000 years.",
+	"Give a shorter slide."}
+};
+
+static const WeirRefusal refused_greater = {
+	"window slide must not be greater than its size",
+	"Records between two windows would be in no window.",
+	"Give a slide that is at most the size, or select the records with WHERE."
+};
+
+static const WeirRefusal refused_units = {
+	"window size and slide must be of the same kind of unit",
+	"Months, days and exact time cannot be compared with each other.",
+	"Give both in months, both in days, or both in hours and smaller units."
+};
+
+static const WeirRefusal refused_multiple = {
+	"window size must be a multiple of its slide",
+	"Windows of days, weeks or months overlap by whole slides only.",
+	"Change the size or the slide, or use exact time like '24 hours'."
+};
+
+static const WeirRefusal refused_count = {
+	"window slide is too small for its size",
+	"A record would be in more than 1000000 windows.",
+	"Give a greater slide."
+};
+
+static const WeirRefusal *check_span(const WeirSpan *span,
+									 const WeirRefusal *refusals);
+static const WeirRefusal *check_hop(const WeirWindow *window);
+static void days_to_exact(WeirSpan *span);
+static void set_origin(WeirWindow *window, int64_t local_origin);
+static int64_t ratio(const WeirWindow *window);
+
+/*
+ * Check and complete a window; see window.h.
+ */
+const WeirRefusal *
+weir_window_init(WeirWindow *window, bool has_origin, int64_t local_origin)
+{
+	const WeirRefusal *refusal;
+	bool		weeks;
+
+	if (window->kind == WEIR_TUMBLE)
+		window->slide = window->size;
+	refusal = check_span(&window->size, refused_size);
+	if (refusal == NULL)
+		refusal = check_span(&window->slide, refused_slide);
+	if (refusal == NULL)
+		refusal = check_hop(window);
+	if (refusal != NULL)
+		return refusal;
+
+	weeks = window->slide.days > 0 && window->slide.days % 7 == 0;
+	if (!has_origin)
+		local_origin = USECS_PER_DAY *
+			(weeks ? DAY_1970_01_05 : DAY_1970_01_01);
+	if (window->zone.zone == NULL)
+	{
+		days_to_exact(&window->size);
+		days_to_exact(&window->slide);
+	}
+	set_origin(window, local_origin);
+	return NULL;
+}
+
+/*
+ * Exactly one kind of unit, positive, and not too long.  Refusals: not
+ * positive, mixed, too long.
+ */
+static const WeirRefusal *
+check_span(const WeirSpan *span, const WeirRefusal *refusals)
+{
+	int			units = (span->months != 0) + (span->days != 0) +
+		(span->us != 0);
+
+	if (units > 1)
+		return &refusals[1];
+	if (span->months <= 0 && span->days <= 0 && span->us <= 0)
+		return &refusals[0];
+	if (span->months > MAX_MONTHS || span->days > MAX_DAYS ||
+		span->us > MAX_USECS)
+		return &refusals[2];
+	return NULL;
+}
+
+static const WeirRefusal *
+check_hop(const WeirWindow *window)
+{
+	const WeirSpan *size = &window->size;
+	const WeirSpan *slide = &window->slide;
+
+	if ((size->months == 0) != (slide->months == 0) ||
+		(size->days == 0) != (slide->days == 0))
+		return &refused_units;
+	if (slide->months > size->months || slide->days > size->days ||
+		slide->us > size->us)
+		return &refused_greater;
+	if ((slide->months > 0 && size->months % slide->months != 0) ||
+		(slide->days > 0 && size->days % slide->days != 0))
+		return &refused_multiple;
+	if (ratio(window) > MAX_COUNT)
+		return &refused_count;
+	return NULL;
+}
+
+static void
+days_to_exact(WeirSpan *span)
+{
+	span->us += span->days * USECS_PER_DAY;
+	span->days = 0;
+}
+
+static bool
+is_exact(const WeirWindow *window)
+{
+	return window->slide.us > 0;
+}
+
+static int64_t
+floor_div(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0);
+}
+
+static int64_t
+floor_mod(int64_t a, int64_t b)
+{
+	return a - floor_div(a, b) * b;
+}
+
+static int64_t
+gcd(int64_t a, int64_t b)
+{
+	while (b != 0)
+	{
+		int64_t		rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+static int64_t
+add(int64_t a, int64_t b)
+{
+	int64_t		sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		return b > 0 ? INT64_MAX : INT64_MIN;
+	return sum;
+}
+
+static int64_t
+multiply(int64_t a, int64_t b)
+{
+	int64_t		product;
+
+	if (__builtin_mul_overflow(a, b, &product))
+		return (a > 0) == (b > 0) ? INT64_MAX : INT64_MIN;
+	return product;
+}
+
+/*
+ * Set origin and pane.  Where slides have one length, the first origin from
+ * 2000 on does as well, and differences to it cannot overflow.
+ */
+static void
+set_origin(WeirWindow *window, int64_t local_origin)
+{
+	const WeirZone *zone = &window->zone;
+
+	window->pane = window->slide;
+	window->origin = local_origin;
+	if (is_exact(window))
+	{
+		if (zone->zone != NULL)
+			window->origin = zone->to_instant(zone->zone, local_origin);
+		window->origin = floor_mod(window->origin, window->slide.us);
+		window->pane.us = gcd(window->size.us, window->slide.us);
+	}
+	else if (window->slide.days > 0)
+		window->origin = floor_mod(local_origin,
+								   window->slide.days * USECS_PER_DAY);
+}
+
+/*
+ * Size divided by slide, rounded up.
+ */
+static int64_t
+ratio(const WeirWindow *window)
+{
+	if (window->slide.months > 0)
+		return window->size.months / window->slide.months;
+	if (window->slide.days > 0)
+		return window->size.days / window->slide.days;
+	return (window->size.us + window->slide.us - 1) / window->slide.us;
+}
+
+/*
+ * The date of a day since 2000-01-01.  Years are counted from March, so
+ * that a leap day is the last day of its year; 400 of them have 146097 days.
+ */
+static Date
+date_of(int64_t day)
+{
+	int64_t		shifted = day + 730425; /* since 0000-03-01 */
+	int64_t		era = floor_div(shifted, 146097);
+	int64_t		in_era = shifted - era * 146097;
+	int64_t		year = (in_era - in_era / 1460 + in_era / 36524 -
+						in_era / 146096) / 365;
+	int64_t		in_year = in_era - (365 * year + year / 4 - year / 100);
+	int			march = (int) ((5 * in_year + 2) / 153);	/* 0 = March */
+	Date		date;
+
+	date.day = (int) (in_year - (153 * march + 2) / 5 + 1);
+	date.month = march < 10 ? march + 3 : march - 9;
+	date.year = era * 400 + year + (date.month <= 2);
+	return date;
+}
+
+/*
+ * The reverse.
+ */
+static int64_t
+day_of(Date date)
+{
+	int64_t		year = date.year - (date.month <= 2);
+	int64_t		era = floor_div(year, 400);
+	int64_t		of_era = year - era * 400;
+	int			march = (date.month + 9) % 12;
+	int64_t		in_year = (153 * march + 2) / 5 + date.day - 1;
+
+	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
+		in_year - 730425;
+}
+
+static int64_t
+month_number(Date date)
+{
+	return date.year * 12 + date.month - 1;
+}
+
+static Date
+first_of_month(int64_t number)
+{
+	Date		date;
+
+	date.year = floor_div(number, 12);
+	date.month = (int) floor_mod(number, 12) + 1;
+	date.day = 1;
+	return date;
+}
+
+/*
+ * A local time some months later.
+ */
+static int64_t
+add_months(int64_t local, int64_t months)
+{
+	int64_t		day = floor_div(local, USECS_PER_DAY);
+	Date		date = date_of(day);
+	int64_t		number = month_number(date) + months;
+	int64_t		first = day_of(first_of_month(number));
+	int64_t		next = day_of(first_of_month(number + 1));
+	int64_t		result = first + date.day - 1;
+
+	if (result >= next)
+		result = next - 1;
+	return add(multiply(result, USECS_PER_DAY), local - day * USECS_PER_DAY);
+}
+
+/*
+ * Start of window i of a calendar window.
+ */
+static int64_t
+boundary(const WeirWindow *window, int64_t i)
+{
+	const WeirZone *zone = &window->zone;
+	int64_t		local;
+
+	if (window->slide.months > 0)
+		local = add_months(window->origin, i * window->slide.months);
+	else
+		local = add(window->origin,
+					multiply(i, window->slide.days * USECS_PER_DAY));
+	return zone->zone == NULL ? local : zone->to_instant(zone->zone, local);
+}
+
+/*
+ * The newest calendar window that has started at t: guess by the local time,
+ * and put it right by the bounds.
+ */
+static int64_t
+calendar_last(const WeirWindow *window, int64_t t)
+{
+	const WeirZone *zone = &window->zone;
+	int64_t		local = zone->zone == NULL ? t :
+		zone->to_local(zone->zone, t);
+	int64_t		i;
+
+	if (window->slide.months > 0)
+	{
+		Date		date = date_of(floor_div(local, USECS_PER_DAY));
+		Date		origin = date_of(floor_div(window->origin, USECS_PER_DAY));
+
+		i = floor_div(month_number(date) - month_number(origin),
+					  window->slide.months);
+	}
+	else
+		i = floor_div(local - window->origin,
+					  window->slide.days * USECS_PER_DAY);
+
+	while (boundary(window, i) > t)
+		i--;
+	while (boundary(window, i + 1) <= t)
+		i++;
+	return i;
+}
+
+/*
+ * Index of the newest window that contains t.
+ */
+int64_t
+weir_window_last(const WeirWindow *window, int64_t t)
+{
+	if (!is_exact(window))
+		return calendar_last(window, t);
+	return floor_div(t - window->origin, window->slide.us);
+}
+
+/*
+ * Index of the oldest window that contains t.
+ */
+int64_t
+weir_window_first(const WeirWindow *window, int64_t t)
+{
+	if (!is_exact(window))
+		return calendar_last(window, t) - ratio(window) + 1;
+	return floor_div(t - window->origin - window->size.us,
+					 window->slide.us) + 1;
+}
+
+/*
+ * Start of the window with an index.
+ */
+int64_t
+weir_window_start(const WeirWindow *window, int64_t index)
+{
+	if (!is_exact(window))
+		return boundary(window, index);
+	return add(window->origin, multiply(index, window->slide.us));
+}
+
+/*
+ * End of the window with an index.
+ */
+int64_t
+weir_window_end(const WeirWindow *window, int64_t index)
+{
+	if (!is_exact(window))
+		return boundary(window, index + ratio(window));
+	return add(weir_window_start(window, index), window->size.us);
+}
+
+/*
+ * Start of the pane that contains t.
+ */
+int64_t
+weir_window_pane(const WeirWindow *window, int64_t t)
+{
+	if (!is_exact(window))
+		return boundary(window, calendar_last(window, t));
+	return t - floor_mod(t - window->origin, window->pane.us);
+}
+
+/*
+ * Index of the last window with end <= t.  Ends never decrease, so it is the
+ * one before the oldest that contains t.
+ */
+int64_t
+weir_window_last_ended(const WeirWindow *window, int64_t t)
+{
+	return weir_window_first(window, t) - 1;
+}
+
+/*
+ * Are all windows that contain t in range?  Far from the ends they are.
+ */
+bool
+weir_window_valid(const WeirWindow *window, int64_t t)
+{
+	if (t < WEIR_MIN_TIME || t >= WEIR_END_TIME)
+		return false;
+	if (t > WEIR_MIN_TIME + 2 * MAX_USECS && t < WEIR_END_TIME - 2 * MAX_USECS)
+		return true;
+	return weir_window_start(window,
+							 weir_window_first(window, t)) >= WEIR_MIN_TIME &&
+		weir_window_end(window,
+						weir_window_last(window, t)) < WEIR_END_TIME;
+}
+
+/*
+ * The most windows that can contain one t.
+ */
+int64_t
+weir_window_count(const WeirWindow *window)
+{
+	return ratio(window);
+}
+
+/*
+ * Is every t in just as many windows?
+ */
+bool
+weir_window_even(const WeirWindow *window)
+{
+	return !is_exact(window) || window->size.us % window->slide.us == 0;
+}

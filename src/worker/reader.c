@@ -1,0 +1,927 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.c
+ *	  A reader: one pass over a stream for the views that it serves.
+ *
+ * The loop, each step outside of any transaction unless it says so:
+ *
+ *		assign		start from the checkpoints (assign.c)
+ *		collect		take messages until the batch is full or its time is up
+ *		commit		decode once, apply to each view in a subtransaction of
+ *					its own; one transaction
+ *		answers		ask for ends where they decide whether a partition is
+ *					idle; if that moves a watermark, commit an empty batch
+ *		close		close windows, a transaction for each view
+ *		compact		merge segments and give space back, a transaction each
+ *
+ * A worker holds no state between batches but what it can read again.  After
+ * an error outside of any view the transaction is gone, and the reader
+ * assigns itself anew from the checkpoints.  A view that a batch could not be
+ * applied to leaves the reader: it comes back by an assignment, so it cannot
+ * miss a batch (I2).
+ *
+ * No Kafka call is made inside a transaction (I7).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/usercontext.h"
+#include "window/close.h"
+#include "window/segment.h"
+#include "window/watermark.h"
+#include "worker/assign.h"
+#include "worker/claim.h"
+#include "worker/reader.h"
+#include "worker/worker.h"
+
+#define POLL_MESSAGES		10000	/* taken from the source at a time */
+#define BATCH_BYTES			(64 * 1024 * 1024)	/* payload of a batch */
+#define DRAIN_MS			50	/* between looks while a batch is open */
+#define ANSWER_MS			1000	/* between questions about ends */
+#define LAG_MS				5000	/* the same, for statistics alone */
+#define REFRESH_MS			10000	/* between looks at the partitions */
+#define PUBLISH_MS			5000	/* between publications of positions */
+#define MAX_BACKOFF_MS		60000
+
+int			weir_batch_rows = 50000;
+int			weir_batch_time = 500;
+int			weir_max_rate = 0;
+
+typedef struct Reader
+{
+	WeirSlot   *slot;
+	WeirAssignment *assignment;
+	bool		assigned;
+	int			failures;		/* in a row, outside of any view */
+
+	/* the batch at hand */
+	MemoryContext context;		/* reset after each batch */
+	WeirBatch	batch;
+	int			room;			/* records that fit */
+	int		   *count;			/* records by partition */
+	int64	   *eof;			/* end of file seen at, or -1 */
+	Size		bytes;
+	bool		moved;			/* an end moved without records */
+	TimestampTz began;			/* 0: nothing collected yet */
+
+	/* when things were done last */
+	TimestampTz answered_at;
+	TimestampTz refreshed_at;
+	TimestampTz published_at;
+	TimestampTz reclaimed_at;
+	bool		reclaim;		/* a compaction left dead segments */
+} Reader;
+
+/* Has anything been changed that the served views depend on? */
+static volatile bool invalidated = false;
+
+static void
+note_invalidation(Datum arg, Oid relid)
+{
+	invalidated = true;
+}
+
+static bool
+elapsed(TimestampTz since, int milliseconds)
+{
+	return TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+									  milliseconds);
+}
+
+/* ---------------------------------------------------------------- collect */
+
+/* Begin an empty batch at the present positions. */
+static void
+begin_batch(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+	int			n = assignment->npartitions;
+
+	if (assignment->source != NULL)
+		weir_source_release(assignment->source);
+	MemoryContextReset(reader->context);
+	MemoryContextSwitchTo(reader->context);
+	memset(&reader->batch, 0, sizeof(WeirBatch));
+	reader->batch.stream = assignment->stream;
+	reader->batch.npartitions = n;
+	reader->batch.from = palloc_array(int64, n);
+	reader->batch.to = palloc_array(int64, n);
+	reader->count = palloc0_array(int, n);
+	reader->eof = palloc_array(int64, n);
+	for (int p = 0; p < n; p++)
+	{
+		reader->batch.from[p] = reader->batch.to[p] = assignment->position[p];
+		reader->eof[p] = -1;
+	}
+	reader->room = 1024;
+	reader->batch.records = palloc_array(WeirRecord, reader->room);
+	reader->bytes = 0;
+	reader->moved = false;
+	reader->began = 0;
+}
+
+static void
+take_record(Reader *reader, const WeirMessage *message)
+{
+	WeirBatch  *batch = &reader->batch;
+	WeirRecord *record;
+
+	if (batch->nrecords == reader->room)
+	{
+		reader->room *= 2;
+		batch->records = repalloc_huge(batch->records,
+									   sizeof(WeirRecord) * reader->room);
+	}
+	record = &batch->records[batch->nrecords++];
+	record->message = *message;
+	reader->bytes += Max(message->value_len, 0) + Max(message->key_len, 0);
+	reader->count[message->partition]++;
+}
+
+/* A message of the source: part of the batch, an anchor, or an end. */
+static void
+take_message(Reader *reader, const WeirMessage *message)
+{
+	WeirBatch  *batch = &reader->batch;
+	int			p = message->partition;
+
+	if (message->kind == WEIR_EOF)
+	{
+		reader->eof[p] = message->offset;
+		if (message->offset > batch->to[p])
+		{
+			batch->to[p] = message->offset;
+			reader->moved = true;
+		}
+		return;
+	}
+	if (message->offset < batch->to[p])
+	{
+		weir_assignment_check_anchor(reader->assignment, message);
+		return;
+	}
+	take_record(reader, message);
+	batch->to[p] = message->offset + 1;
+}
+
+/* How many more messages may come, so that no partition gets too many. */
+static int
+room_in_batch(const Reader *reader)
+{
+	int			most = 0;
+
+	if (reader->bytes >= BATCH_BYTES)
+		return 0;
+	for (int p = 0; p < reader->batch.npartitions; p++)
+		most = Max(most, reader->count[p]);
+	return Min(weir_batch_rows - most, POLL_MESSAGES);
+}
+
+/*
+ * Take what is here now.  True if the batch is full.
+ */
+static bool
+drain(Reader *reader)
+{
+	WeirMessage *messages = palloc_array(WeirMessage, POLL_MESSAGES);
+	int			room;
+	int			n;
+
+	while ((room = room_in_batch(reader)) > 0)
+	{
+		n = weir_source_poll(reader->assignment->source, messages, room);
+		if (n == 0)
+			break;
+		for (int i = 0; i < n; i++)
+			take_message(reader, &messages[i]);
+		if (reader->began == 0)
+			reader->began = GetCurrentTimestamp();
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(messages);
+	return room <= 0;
+}
+
+/* The time until the batch at hand is due, or until something else is. */
+static long
+time_to_wait(Reader *reader)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due = TimestampTzPlusMilliseconds(now, REFRESH_MS);
+	ListCell   *lc;
+
+	if (reader->began != 0)
+	{
+		due = TimestampTzPlusMilliseconds(reader->began, weir_batch_time);
+		return Min(TimestampDifferenceMilliseconds(now, due), DRAIN_MS);
+	}
+	due = Min(due, weir_source_ready_at(reader->assignment->source));
+	if (reader->reclaim)
+		due = Min(due, TimestampTzPlusMilliseconds(now, LAG_MS));
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+
+		if (served->close_retry_at > now)
+			due = Min(due, served->close_retry_at);
+		if (weir_served_idle_matters(served))
+			due = Min(due, TimestampTzPlusMilliseconds(now, ANSWER_MS));
+	}
+	return TimestampDifferenceMilliseconds(now, due);
+}
+
+/* Sleep until there may be something to do. */
+static void
+wait_for_messages(Reader *reader)
+{
+	pgsocket	socket = weir_source_socket(reader->assignment->source);
+	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (socket != PGINVALID_SOCKET && reader->began == 0)
+		events |= WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, socket, time_to_wait(reader),
+							 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	AcceptInvalidationMessages();
+}
+
+/* Collect a batch; true if there is one to commit. */
+static bool
+collect(Reader *reader)
+{
+	bool		full = drain(reader);
+
+	if (!full && (reader->began == 0 ||
+				  !elapsed(reader->began, weir_batch_time)))
+	{
+		wait_for_messages(reader);
+		full = drain(reader);
+	}
+	if (reader->began == 0)
+		return false;
+	return full || elapsed(reader->began, weir_batch_time) || invalidated;
+}
+
+/* ----------------------------------------------------------------- commit */
+
+typedef struct ApplyWork
+{
+	WeirServed *served;
+	const WeirBatch *batch;
+	const bool *read_to_end;
+	bool		applied;
+} ApplyWork;
+
+static void
+apply_to_view(void *arg)
+{
+	ApplyWork  *work = (ApplyWork *) arg;
+
+	work->applied = weir_served_apply(work->served, work->batch,
+									  work->read_to_end);
+}
+
+/* Write down why a view leaves, in the transaction of the others' batch. */
+static void
+record_failure(WeirServed *served, ErrorData *error)
+{
+	WeirErrorClass class = weir_error_class(error->sqlerrcode);
+	Oid			view = served->view->view;
+
+	if (class != WEIR_ERROR_RETRY &&
+		weir_view_lock(view, ExclusiveLock, true))
+		weir_view_set_status(view, class == WEIR_ERROR_LOG ? WEIR_STOPPED :
+							 WEIR_FAILED, error);
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("continuous view \"%s\" leaves its reader: %s",
+					get_rel_name(view), error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+/* Apply the batch to one view.  True if it stays with the reader. */
+static bool
+apply_batch_to(Reader *reader, WeirServed *served, const bool *read_to_end,
+			   bool *failed)
+{
+	ApplyWork	work = {
+		.served = served,
+		.batch = &reader->batch,
+		.read_to_end = read_to_end
+	};
+	ErrorData  *error;
+
+	*failed = false;
+	if (!weir_served_takes(served, &reader->batch))
+		return false;
+	error = weir_try(apply_to_view, &work);
+	if (error == NULL)
+		return work.applied;
+	served->pending = NULL;
+	record_failure(served, error);
+	*failed = true;
+	return false;
+}
+
+/* Decode the columns that some view needs, as the stream's owner. */
+static void
+decode_batch(Reader *reader)
+{
+	WeirStream *stream = reader->assignment->stream;
+	Bitmapset  *needed = NULL;
+	WeirUserContext user;
+	WeirDecoder *decoder;
+	ListCell   *lc;
+
+	if (reader->batch.nrecords == 0)
+		return;
+	foreach(lc, reader->assignment->served)
+		needed = bms_add_members(needed,
+								 ((WeirServed *) lfirst(lc))->plan->columns);
+	weir_user_enter(&user, stream->owner, NIL);
+	decoder = weir_decoder_create(stream, needed);
+	weir_decode(decoder, reader->assignment->source, reader->batch.records,
+				reader->batch.nrecords);
+	weir_user_leave(&user);
+}
+
+/* The views that have left, and whether that was a failure. */
+typedef struct Leaver
+{
+	WeirServed *served;
+	bool		failed;
+} Leaver;
+
+static void
+count_batch(Reader *reader, TimestampTz started)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *lc;
+
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	reader->slot->records += reader->batch.nrecords;
+	reader->slot->batches++;
+	reader->slot->error[0] = '\0';
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId,
+											   served->view->view);
+		double		seconds;
+
+		if (entry == NULL)
+			continue;
+		seconds = entry->last_commit == 0 ? 1.0 :
+			Max((now - entry->last_commit) / 1e6, 0.001);
+		entry->rate += (reader->batch.nrecords / seconds - entry->rate) *
+			Min(1.0, seconds / 5.0);
+		entry->last_commit = now;
+		entry->commit_us = now - started;
+		entry->failures = 0;
+	}
+	LWLockRelease(weir_shared->lock);
+	ConditionVariableBroadcast(&weir_shared->progress);
+}
+
+/* The batch is committed: the positions are behind it. */
+static void
+batch_committed(Reader *reader, List *leavers, TimestampTz started)
+{
+	WeirAssignment *assignment = reader->assignment;
+	ListCell   *lc;
+
+	foreach(lc, assignment->served)
+		weir_served_committed(lfirst(lc));
+	foreach(lc, leavers)
+	{
+		Leaver	   *leaver = lfirst(lc);
+
+		weir_assignment_leave(assignment, leaver->served, leaver->failed);
+	}
+	for (int p = 0; p < assignment->npartitions; p++)
+		assignment->position[p] = reader->batch.to[p];
+	weir_claim_publish(reader->slot, assignment->npartitions,
+					   assignment->position);
+	count_batch(reader, started);
+	reader->failures = 0;
+	if (leavers != NIL)
+		weir_worker_ready();
+}
+
+/*
+ * Commit the batch at hand for all views, or, without records, what moved.
+ * False if the stream is gone.
+ */
+static bool
+commit_batch(Reader *reader, const bool *read_to_end)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	List	   *leavers = NIL;
+	ListCell   *lc;
+
+	pgstat_report_activity(STATE_RUNNING, "applying a batch");
+	reader->batch.now = started;
+	WEIR_FAULT("batch-collected");
+	if (!weir_worker_begin(reader->slot->object))
+	{
+		weir_worker_commit();
+		return false;
+	}
+	MemoryContextSwitchTo(reader->context);
+	decode_batch(reader);
+	WEIR_FAULT("batch-decoded");
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+		bool		failed;
+
+		if (!apply_batch_to(reader, served, read_to_end, &failed))
+		{
+			Leaver	   *leaver = palloc_object(Leaver);
+
+			leaver->served = served;
+			leaver->failed = failed;
+			leavers = lappend(leavers, leaver);
+		}
+		MemoryContextSwitchTo(reader->context);
+	}
+	WEIR_FAULT("batch-commit");
+	weir_worker_commit();
+	WEIR_FAULT("batch-committed");
+	MemoryContextSwitchTo(reader->context);
+	batch_committed(reader, leavers, started);
+	return true;
+}
+
+/* ---------------------------------------------------------------- answers */
+
+/*
+ * Ask for the ends of the partitions that may be idle.  All views see the
+ * same answers; true if one of their watermarks would move by them.
+ */
+static bool
+ask_about_idle(Reader *reader, bool *read_to_end)
+{
+	WeirAssignment *assignment = reader->assignment;
+	bool		moves = false;
+	ListCell   *lc;
+
+	if (!elapsed(reader->answered_at, ANSWER_MS))
+		return false;
+	for (int p = 0; p < assignment->npartitions; p++)
+	{
+		bool		asked = false;
+		WeirEnds	ends;
+
+		foreach(lc, assignment->served)
+			asked |= weir_served_idle_matters(lfirst(lc)) &&
+				weir_served_idle_candidate(lfirst(lc), p);
+		if (!asked)
+			continue;
+		reader->answered_at = GetCurrentTimestamp();
+		if (!weir_source_ends(assignment->source, p, &ends))
+			continue;
+		weir_assignment_note_ends(assignment, p, &ends);
+		read_to_end[p] = assignment->position[p] >= ends.high;
+	}
+	foreach(lc, assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+
+		moves |= weir_served_watermark(served, served->checkpoints,
+									   read_to_end) > served->watermark;
+	}
+	return moves;
+}
+
+/* Let idle partitions go, if that moves a watermark. */
+static void
+release_idle(Reader *reader)
+{
+	bool	   *read_to_end;
+
+	begin_batch(reader);
+	read_to_end = palloc0_array(bool, reader->assignment->npartitions);
+	if (ask_about_idle(reader, read_to_end))
+		(void) commit_batch(reader, read_to_end);
+}
+
+/* Keep the ends in shared memory fresh, for the lag that operators see. */
+static void
+refresh_ends(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+	bool		grown;
+
+	if (!elapsed(reader->refreshed_at, REFRESH_MS))
+		return;
+	reader->refreshed_at = GetCurrentTimestamp();
+	for (int p = 0; p < assignment->npartitions; p++)
+	{
+		WeirEnds	ends;
+
+		if (weir_source_ends(assignment->source, p, &ends))
+			weir_assignment_note_ends(assignment, p, &ends);
+	}
+	grown = weir_source_partitions(assignment->source) !=
+		assignment->npartitions;
+	if (grown)
+		reader->assigned = false;
+}
+
+/* ------------------------------------------------------ close and compact */
+
+/* A close failed: write it down, try again later. */
+static void
+close_failed(Reader *reader, WeirServed *served, ErrorData *error)
+{
+	Oid			view = served->view->view;
+	bool		retry = weir_error_class(error->sqlerrcode) == WEIR_ERROR_RETRY;
+
+	served->close_failures++;
+	served->close_retry_at = weir_shmem_retry_at(served->close_failures);
+	if (!retry && weir_worker_begin(reader->slot->object) &&
+		weir_view_lock(view, ExclusiveLock, true))
+	{
+		WeirView   *row = weir_view_get(view, true);
+
+		if (row != NULL && weir_view_may_run(row))
+			weir_view_set_status(view, WEIR_CLOSE_FAILED, error);
+	}
+	if (IsTransactionState())
+		weir_worker_commit();
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not close windows of a continuous view: %s",
+					error->message)));
+	ConditionVariableBroadcast(&weir_shared->progress);
+}
+
+/*
+ * Run work on one view in a transaction of its own.  An error is that view's
+ * alone: it is returned, copied into the batch's context.
+ */
+typedef bool (*ViewWork) (WeirServed *served);
+
+static ErrorData *
+in_own_transaction(Reader *reader, WeirServed *served, ViewWork work,
+				   bool *done)
+{
+	MemoryContext context = reader->context;
+	ErrorData  *volatile error = NULL;
+
+	*done = false;
+	PG_TRY();
+	{
+		if (weir_worker_begin(reader->slot->object))
+			*done = work(served);
+		weir_worker_commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+static void
+close_view(Reader *reader, WeirServed *served)
+{
+	ErrorData  *error;
+	bool		done;
+
+	if (!weir_close_due(served) ||
+		served->close_retry_at > GetCurrentTimestamp())
+		return;
+	pgstat_report_activity(STATE_RUNNING, "closing windows");
+	error = in_own_transaction(reader, served, weir_close_windows, &done);
+	if (error != NULL)
+	{
+		close_failed(reader, served, error);
+		return;
+	}
+	if (done)
+		served->close_failures = 0;
+	served->close_retry_at = done ? 0 : weir_shmem_retry_at(1);
+	ConditionVariableBroadcast(&weir_shared->progress);
+}
+
+static bool
+compact_view(WeirServed *served)
+{
+	return weir_segment_compaction_due(served->view) &&
+		weir_segment_compact(served->view, served->plan);
+}
+
+static bool
+reclaim_view(WeirServed *served)
+{
+	return weir_segment_reclaim(served->view) > 0;
+}
+
+static void
+report_merge_error(Reader *reader, WeirServed *served, ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not merge segments of a continuous view: %s",
+					error->message)));
+}
+
+/*
+ * Close what is due for each view; compact and reclaim.  Runs after a batch
+ * and on ticks.
+ */
+static void
+tend_views(Reader *reader, bool wrote)
+{
+	ListCell   *lc;
+	bool		reclaim = reader->reclaim && elapsed(reader->reclaimed_at, 1000);
+
+	MemoryContextSwitchTo(reader->context);
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+		ErrorData  *error = NULL;
+		bool		done = false;
+
+		close_view(reader, served);
+		if (wrote)
+			error = in_own_transaction(reader, served, compact_view, &done);
+		if (error != NULL)
+			report_merge_error(reader, served, error);
+		reader->reclaim |= done;
+		if (reclaim || done)
+		{
+			error = in_own_transaction(reader, served, reclaim_view, &done);
+			if (error != NULL)
+				report_merge_error(reader, served, error);
+		}
+	}
+	if (reclaim)
+		reader->reclaimed_at = GetCurrentTimestamp();
+}
+
+/* -------------------------------------------------------------- the loop */
+
+/* Publish positions for lag tools, now and then. */
+static void
+publish_positions(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+	char	   *database;
+	List	   *names = NIL;
+	ListCell   *lc;
+	ListCell   *name;
+
+	if (assignment->stream->kind != WEIR_KAFKA ||
+		!elapsed(reader->published_at, PUBLISH_MS))
+		return;
+	reader->published_at = GetCurrentTimestamp();
+	MemoryContextSwitchTo(reader->context);
+	if (!weir_worker_begin(reader->slot->object))
+	{
+		weir_worker_commit();
+		return;
+	}
+	MemoryContextSwitchTo(reader->context);
+	database = get_database_name(MyDatabaseId);
+	foreach(lc, assignment->served)
+		names = lappend(names,
+						psprintf("weir.%s.%s", database,
+								 get_rel_name(((WeirServed *) lfirst(lc))->view->view)));
+	weir_worker_commit();
+	MemoryContextSwitchTo(reader->context);
+	forboth(lc, assignment->served, name, names)
+	{
+		WeirServed *served = lfirst(lc);
+		WeirPosition *positions = palloc_array(WeirPosition,
+											   served->npartitions);
+
+		for (int p = 0; p < served->npartitions; p++)
+		{
+			positions[p].partition = p;
+			positions[p].offset = served->checkpoints[p].next_offset;
+		}
+		weir_source_publish(assignment->source, lfirst(name),
+							served->npartitions, positions);
+	}
+}
+
+/* Views whose row forbids them to run leave, also on a quiet stream. */
+static void
+drop_forbidden(Reader *reader)
+{
+	List	   *leavers = NIL;
+	ListCell   *lc;
+
+	invalidated = false;
+	if (weir_worker_begin(reader->slot->object))
+	{
+		foreach(lc, reader->assignment->served)
+		{
+			WeirServed *served = lfirst(lc);
+			WeirView   *view = weir_view_get(served->view->view, true);
+
+			if (view == NULL || !weir_view_may_run(view))
+				leavers = lappend(leavers, served);
+		}
+	}
+	weir_worker_commit();
+	foreach(lc, leavers)
+		weir_assignment_leave(reader->assignment, lfirst(lc), false);
+	if (leavers != NIL)
+	{
+		weir_worker_ready();
+		ConditionVariableBroadcast(&weir_shared->progress);
+	}
+	reader->assigned = reader->assignment->served != NIL;
+}
+
+/* A reader that is catching up keeps below weir.max_rate. */
+static void
+keep_rate(Reader *reader, TimestampTz began, int nrecords)
+{
+	long		needed;
+	long		taken;
+
+	if (weir_max_rate == 0 || reader->slot->main || nrecords == 0)
+		return;
+	needed = (long) (nrecords * 1000.0 / weir_max_rate);
+	taken = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
+	if (needed > taken)
+		weir_worker_wait(needed - taken);
+}
+
+/*
+ * One turn of the loop.  False if there is nothing to serve any more.
+ */
+static bool
+turn(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+	bool		wrote = false;
+
+	if (weir_claim_handed(reader->slot))
+		reader->assigned = false;
+	if (!reader->assigned)
+	{
+		if (!weir_assignment_make(assignment))
+			return false;
+		reader->assigned = true;
+		begin_batch(reader);
+	}
+	if (collect(reader))
+	{
+		TimestampTz began = reader->began;
+		int			nrecords = reader->batch.nrecords;
+
+		if (!commit_batch(reader, NULL))
+			return false;
+		wrote = nrecords > 0;
+		begin_batch(reader);
+		keep_rate(reader, began, nrecords);
+	}
+	if (weir_worker_catalog_changed() || invalidated)
+		drop_forbidden(reader);
+	if (assignment->served == NIL)
+		return false;
+	if (reader->began != 0)
+		return true;			/* a batch is open: nothing else between */
+	release_idle(reader);
+	tend_views(reader, wrote);
+	begin_batch(reader);
+	publish_positions(reader);
+	refresh_ends(reader);
+	return assignment->served != NIL &&
+		!weir_claim_hand_over(reader->slot, assignment->npartitions,
+							  assignment->position, weir_batch_rows);
+}
+
+/* The log of the whole stream is not to be trusted: all views stop. */
+static void
+stop_all(Reader *reader, ErrorData *error)
+{
+	ListCell   *lc;
+
+	if (weir_worker_begin(reader->slot->object))
+	{
+		foreach(lc, reader->assignment->served)
+		{
+			Oid			view = ((WeirServed *) lfirst(lc))->view->view;
+
+			if (weir_view_lock(view, ExclusiveLock, true))
+				weir_view_set_status(view, WEIR_STOPPED, error);
+		}
+	}
+	weir_worker_commit();
+	ConditionVariableBroadcast(&weir_shared->progress);
+}
+
+/*
+ * An error outside of any view's part.  The transaction is gone; the next
+ * turn starts from the checkpoints, after a while.
+ */
+static void
+recover(Reader *reader, ErrorData *error)
+{
+	long		backoff;
+
+	reader->assigned = false;
+	reader->failures++;
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	strlcpy(reader->slot->error, error->message,
+			sizeof(reader->slot->error));
+	LWLockRelease(weir_shared->lock);
+	if (weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG)
+		stop_all(reader, error);
+	weir_assignment_close(reader->assignment);
+	if (reader->failures == 1 &&
+		error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
+		return;					/* fenced: look up again at once */
+	backoff = Min(1000L << Min(reader->failures - 1, 6), MAX_BACKOFF_MS);
+	weir_worker_wait(backoff);
+}
+
+/* Run one turn; false if the reader is done. */
+static bool
+guarded_turn(Reader *reader)
+{
+	volatile bool more = true;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		more = turn(reader);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(TopMemoryContext);
+		error = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(TopMemoryContext);
+	}
+	PG_END_TRY();
+	if (error != NULL)
+	{
+		recover(reader, error);
+		FreeErrorData(error);
+	}
+	return more;
+}
+
+/* Main function of a reader. */
+void
+weir_reader_main(Datum arg)
+{
+	Reader		reader = {0};
+
+	reader.slot = weir_worker_attach(arg);
+	MemoryContextSwitchTo(TopMemoryContext);
+	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
+	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_SESSION);
+	reader.assignment = weir_assignment_create(reader.slot);
+	reader.context = AllocSetContextCreate(TopMemoryContext, "weir batch",
+										   ALLOCSET_DEFAULT_SIZES);
+	while (!weir_worker_should_leave())
+	{
+		if (!guarded_turn(&reader))
+			break;
+	}
+	weir_worker_ready();
+	weir_assignment_close(reader.assignment);
+	proc_exit(0);
+}
