@@ -281,6 +281,11 @@ CREATE FUNCTION weir.closed(view regclass) RETURNS regclass
     AS 'MODULE_PATHNAME', 'weir_closed';
 COMMENT ON FUNCTION weir.closed(regclass) IS 'the table of a continuous view''s closed windows, for indexes, triggers, foreign keys and publications';
 
+CREATE FUNCTION weir._merge_sql(view regclass, merge text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_merge_sql';
+COMMENT ON FUNCTION weir._merge_sql(regclass, text) IS 'the statement by which a continuous view is read (live), closed (close) or compacted (compact)';
+
 -- Not strict: it must meet NULL to raise.
 CREATE FUNCTION weir.need(live int[]) RETURNS int[]
     LANGUAGE c STABLE PARALLEL SAFE
