@@ -318,7 +318,7 @@ sets_options(AlterTableStmt *statement)
 			ours++;
 	}
 	if (ours > 0 && ours < list_length(statement->cmds))
-		raise_unsupported("Changing weir. options together with something else",
+		raise_unsupported("changing weir. options together with something else",
 						  "Use a statement for each.");
 	return ours > 0;
 }
