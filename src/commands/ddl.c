@@ -53,7 +53,7 @@
 typedef struct Utility
 {
 	PlannedStmt *pstmt;
-	const char *text;
+	const char *query_string;
 	bool		read_only_tree;
 	ProcessUtilityContext context;
 	ParamListInfo params;
@@ -72,7 +72,7 @@ pass_on(const Utility *utility)
 	ProcessUtility_hook_type next = previous_utility != NULL ?
 	previous_utility : standard_ProcessUtility;
 
-	next(utility->pstmt, utility->text, utility->read_only_tree,
+	next(utility->pstmt, utility->query_string, utility->read_only_tree,
 		 utility->context, utility->params, utility->query_env,
 		 utility->dest, utility->completion);
 }
@@ -162,7 +162,7 @@ create_view(const Utility *utility)
 	create.if_not_exists = statement->if_not_exists;
 	create.with_data = !statement->into->skipData;
 	create.query = castNode(Query, statement->query);
-	create.source_text = utility->text;
+	create.source_text = utility->query_string;
 	weir_view_options_init(&create.options);
 	weir_view_options_read(&create.options, statement->into->options, false);
 	(void) weir_view_create(&create);
@@ -546,12 +546,12 @@ dispatch(const Utility *utility)
 }
 
 static void
-process_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree,
+process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *query_env, DestReceiver *dest,
 				QueryCompletion *completion)
 {
-	Utility		utility = {pstmt, text, read_only_tree, context, params,
+	Utility		utility = {pstmt, query_string, read_only_tree, context, params,
 	query_env, dest, completion};
 
 	dispatch(&utility);

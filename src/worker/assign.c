@@ -39,8 +39,9 @@
 #include "window/start.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
-#include "worker/reader.h"
 #include "worker/worker.h"
+
+int			weir_batch_rows = 50000;
 
 /* ----------------------------------------------------------- transactions */
 

@@ -62,7 +62,6 @@
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
 
-int			weir_batch_rows = 50000;
 int			weir_batch_time = 500;
 int			weir_max_rate = 0;
 
