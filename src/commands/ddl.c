@@ -70,7 +70,7 @@ static void
 pass_on(const Utility *utility)
 {
 	ProcessUtility_hook_type next = previous_utility != NULL ?
-	previous_utility : standard_ProcessUtility;
+		previous_utility : standard_ProcessUtility;
 
 	next(utility->pstmt, utility->query_string, utility->read_only_tree,
 		 utility->context, utility->params, utility->query_env,
@@ -133,7 +133,8 @@ creates_view(Node *statement)
 		weir_view_options_present(create->into->options);
 }
 
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 raise_unsupported(const char *clause, const char *hint)
 {
 	ereport(ERROR,

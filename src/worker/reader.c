@@ -502,7 +502,7 @@ ask_about_idle(Reader *reader, bool *read_to_end)
 
 		foreach(lc, assignment->served)
 			asked |= weir_served_idle_matters(lfirst(lc)) &&
-				weir_served_idle_candidate(lfirst(lc), p);
+			weir_served_idle_candidate(lfirst(lc), p);
 		if (!asked)
 			continue;
 		reader->answered_at = GetCurrentTimestamp();
