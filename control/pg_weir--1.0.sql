@@ -321,6 +321,67 @@ CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
 COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
 
 --
+-- Statistics (worker/stats.c)
+--
+
+CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
+        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint, OUT error text)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
+COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+
+CREATE VIEW weir.stat_worker AS
+SELECT w.pid, w.kind, d.datname AS database,
+       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
+       w.name AS producer, w.started, w.main, w.records, w.batches, w.error
+FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
+COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
+GRANT SELECT ON weir.stat_worker TO PUBLIC;
+
+CREATE FUNCTION weir._stat_partition(OUT stream oid, OUT partition int, OUT low bigint, OUT high bigint, OUT stable bigint, OUT asked_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_partitions';
+COMMENT ON FUNCTION weir._stat_partition() IS 'ends of partitions as the readers last learned them; no query to a broker';
+
+CREATE FUNCTION weir._stat_view(OUT view oid, OUT pid int, OUT main boolean, OUT rate double precision,
+        OUT last_commit timestamptz, OUT commit_ms double precision, OUT retry_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_views';
+COMMENT ON FUNCTION weir._stat_view() IS 'who serves each view of this database, and how fast, as shared memory knows it';
+
+CREATE VIEW weir.stat_partition AS
+SELECT c.view, c.partition, c.start, c.next_offset, e.high AS end_offset,
+       CASE WHEN e.high IS NOT NULL THEN greatest(e.high - c.next_offset, 0) END AS lag,
+       c.max_event_time, c.watermark, c.read, c.aggregated, c.filtered, c.late, c.late_closed, c.partly_late,
+       c.dead_lettered, c.skipped, c.tombstones, c.gaps
+FROM   weir.checkpoint c
+       JOIN weir.view v ON v.view = c.view
+       LEFT JOIN weir._stat_partition() e ON e.stream = v.stream AND e.partition = c.partition;
+COMMENT ON VIEW weir.stat_partition IS 'one row a view and partition: position, lag, watermark, and the counters of the law';
+GRANT SELECT ON weir.stat_partition TO PUBLIC;
+
+CREATE VIEW weir.stat_view AS
+SELECT v.view, v.stream,
+       CASE WHEN a.view IS NULL THEN 'paused' ELSE v.status END AS status,
+       s.pid, s.main, round(coalesce(s.rate, 0)::numeric, 1) AS events_per_second,
+       p.lag, p.watermark, t.closed_to, s.last_commit, round(s.commit_ms::numeric, 1) AS commit_ms,
+       p.read, p.aggregated, p.filtered, p.late, p.late_closed, p.bad,
+       coalesce(v.error, w.error) AS error, v.sqlstate, v.error_at, s.retry_at
+FROM   weir.view v
+       LEFT JOIN weir.armed a ON a.view = v.view
+            AND a.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+            AND a.system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system())
+       LEFT JOIN weir.view_state t ON t.closed = v.closed
+       LEFT JOIN weir._stat_view() s ON s.view = v.view
+       LEFT JOIN weir._stat_worker() w ON w.pid = s.pid
+       LEFT JOIN LATERAL (SELECT sum(x.lag)::bigint AS lag, max(x.watermark) AS watermark, sum(x.read)::bigint AS read,
+                                 sum(x.aggregated)::bigint AS aggregated, sum(x.filtered)::bigint AS filtered, sum(x.late)::bigint AS late,
+                                 sum(x.late_closed)::bigint AS late_closed, sum(x.dead_lettered + x.skipped)::bigint AS bad
+                          FROM weir.stat_partition x WHERE x.view = v.view) p ON true;
+COMMENT ON VIEW weir.stat_view IS 'one row a continuous view: status, reader, rate, lag, watermark, counters, and the last error';
+GRANT SELECT ON weir.stat_view TO PUBLIC;
+
+--
 -- Producers (commands/produce.c, worker/producer.c)
 --
 

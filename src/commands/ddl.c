@@ -31,6 +31,7 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "commands/create.h"
 #include "commands/database.h"
 #include "commands/ddl.h"
@@ -45,13 +46,14 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "worker/launcher.h"
 #include "worker/worker.h"
 
 /* One call of the hook. */
 typedef struct Utility
 {
 	PlannedStmt *pstmt;
-	const char *text;
+	const char *query_string;
 	bool		read_only_tree;
 	ProcessUtilityContext context;
 	ParamListInfo params;
@@ -68,9 +70,9 @@ static void
 pass_on(const Utility *utility)
 {
 	ProcessUtility_hook_type next = previous_utility != NULL ?
-	previous_utility : standard_ProcessUtility;
+		previous_utility : standard_ProcessUtility;
 
-	next(utility->pstmt, utility->text, utility->read_only_tree,
+	next(utility->pstmt, utility->query_string, utility->read_only_tree,
 		 utility->context, utility->params, utility->query_env,
 		 utility->dest, utility->completion);
 }
@@ -131,7 +133,8 @@ creates_view(Node *statement)
 		weir_view_options_present(create->into->options);
 }
 
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 raise_unsupported(const char *clause, const char *hint)
 {
 	ereport(ERROR,
@@ -160,7 +163,7 @@ create_view(const Utility *utility)
 	create.if_not_exists = statement->if_not_exists;
 	create.with_data = !statement->into->skipData;
 	create.query = castNode(Query, statement->query);
-	create.source_text = utility->text;
+	create.source_text = utility->query_string;
 	weir_view_options_init(&create.options);
 	weir_view_options_read(&create.options, statement->into->options, false);
 	(void) weir_view_create(&create);
@@ -448,21 +451,10 @@ change_database(const Utility *utility)
 {
 	Oid			database = weir_database_to_leave(utility->pstmt->utilityStmt);
 
-	if (!OidIsValid(database))
-	{
-		pass_on(utility);
-		return;
-	}
-	weir_workers_bar(database);
-	PG_TRY();
-	{
-		pass_on(utility);
-	}
-	PG_FINALLY();
-	{
-		weir_workers_unbar(database);
-	}
-	PG_END_TRY();
+	/* Until the end of the transaction: before, its effect cannot be seen. */
+	if (OidIsValid(database))
+		weir_workers_bar(database);
+	pass_on(utility);
 }
 
 /* Rename: of a database, a stream's column, a continuous view. */
@@ -555,12 +547,12 @@ dispatch(const Utility *utility)
 }
 
 static void
-process_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree,
+process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *query_env, DestReceiver *dest,
 				QueryCompletion *completion)
 {
-	Utility		utility = {pstmt, text, read_only_tree, context, params,
+	Utility		utility = {pstmt, query_string, read_only_tree, context, params,
 	query_env, dest, completion};
 
 	dispatch(&utility);
@@ -649,6 +641,9 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 {
 	if (previous_object_access != NULL)
 		previous_object_access(access, class_id, object_id, sub_id, arg);
+	if (access == OAT_DROP && class_id == ExtensionRelationId &&
+		object_id == weir_catalog_extension())
+		weir_label_database(false);
 	if (class_id != RelationRelationId || sub_id != 0)
 		return;
 	if (access == OAT_DROP)

@@ -269,7 +269,7 @@ append_time(StringInfo out, const EncodeColumn *column, Datum value)
 {
 	int64		us = time_microseconds(column, value);
 	const int	utc = 0;
-	char		text[MAXDATELEN + 1];
+	char text[	MAXDATELEN + 1];
 
 	switch (column->column->unit)
 	{
@@ -383,6 +383,7 @@ column_bytes(EncodeColumn *column, Datum value, int32 *len)
 		return VARDATA_ANY(bytes);
 	}
 	text = OutputFunctionCall(&column->output, value);
+
 	*len = strlen(text);
 	return text;
 }

@@ -562,12 +562,13 @@ append_header_value(StringInfo out, const char *value, size_t len)
 	if (memchr(value, '\0', len) == NULL &&
 		pg_verify_mbstr(GetDatabaseEncoding(), value, len, true))
 		text = pnstrdup(value, len);
+
 	else
 	{
 		text = palloc(2 * len + 3);
-		text[0] = '\\';
-		text[1] = 'x';
-		text[2 + hex_encode(value, len, text + 2)] = '\0';
+		text[		0] = '\\';
+		text[		1] = 'x';
+		text[		2 + hex_encode(value, len, text +2)] = '\0';
 	}
 	escape_json(out, text);
 	pfree(text);

@@ -428,7 +428,7 @@ may_log(void)
 static void
 log_line(rd_kafka_event_t *event)
 {
-	char		text[WEIR_KAFKA_TEXT];
+	char text[	WEIR_KAFKA_TEXT];
 	const char *facility;
 	const char *line;
 	int			level;

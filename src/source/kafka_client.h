@@ -34,7 +34,7 @@ typedef struct WeirKafkaClient
 	int			fd;				/* readable when a queue may have something */
 	rd_kafka_resp_err_t failure;	/* an error that is for the caller, or 0 */
 	rd_kafka_resp_err_t noted;	/* the last error, */
-	char		text[WEIR_KAFKA_TEXT];	/* and its text, made harmless */
+	char text[	WEIR_KAFKA_TEXT];	/* and its text, made harmless */
 	void		(*before_close) (void *owner);
 	void	   *owner;
 } WeirKafkaClient;

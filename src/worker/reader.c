@@ -56,12 +56,12 @@
 #define BATCH_BYTES			(64 * 1024 * 1024)	/* payload of a batch */
 #define DRAIN_MS			50	/* between looks while a batch is open */
 #define ANSWER_MS			1000	/* between questions about ends */
-#define LAG_MS				5000	/* the same, for statistics alone */
+#define RECLAIM_MS				5000	/* between attempts to reclaim */
+#define JOIN_MS				1000	/* between attempts to join main */
 #define REFRESH_MS			10000	/* between looks at the partitions */
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
 
-int			weir_batch_rows = 50000;
 int			weir_batch_time = 500;
 int			weir_max_rate = 0;
 
@@ -235,7 +235,9 @@ time_to_wait(Reader *reader)
 	}
 	due = Min(due, weir_source_ready_at(reader->assignment->source));
 	if (reader->reclaim)
-		due = Min(due, TimestampTzPlusMilliseconds(now, LAG_MS));
+		due = Min(due, TimestampTzPlusMilliseconds(now, RECLAIM_MS));
+	if (!reader->slot->main)
+		due = Min(due, TimestampTzPlusMilliseconds(now, JOIN_MS));
 	foreach(lc, reader->assignment->served)
 	{
 		WeirServed *served = lfirst(lc);
@@ -500,7 +502,7 @@ ask_about_idle(Reader *reader, bool *read_to_end)
 
 		foreach(lc, assignment->served)
 			asked |= weir_served_idle_matters(lfirst(lc)) &&
-				weir_served_idle_candidate(lfirst(lc), p);
+			weir_served_idle_candidate(lfirst(lc), p);
 		if (!asked)
 			continue;
 		reader->answered_at = GetCurrentTimestamp();

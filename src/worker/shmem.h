@@ -126,6 +126,9 @@ extern WeirPartitionEntry *weir_shmem_partition(Oid database, Oid stream,
 												int32 partition);
 extern WeirDatabase *weir_shmem_database(Oid database, bool create);
 
+/* Records a second now: the average decays while nothing is committed. */
+extern double weir_shmem_rate(const WeirViewEntry *entry);
+
 /* Is the claim on this view held by a live reader? */
 extern bool weir_shmem_claimed(const WeirViewEntry *entry);
 

@@ -508,7 +508,8 @@ RETURNS SETOF record AS $$
 											 'z')
 					ELSE t.type END, b.body)) s (value)
 	WHERE t.type NOT LIKE 'json%' AND NOT CASE
-		WHEN t.type LIKE 'epoch%' AND s.value = 'error 22003' AND
+		WHEN t.type LIKE 'epoch%' AND o.verdict = 'ok' AND
+			s.value = 'error 22003' AND
 			b.body ~ '[eE]-|^[-+]?[0.]+[eE]' THEN
 			o.result = server_epoch(0)
 		WHEN o.verdict = 'ok' THEN o.result = s.value
