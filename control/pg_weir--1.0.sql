@@ -140,7 +140,8 @@ CREATE TABLE weir.producer (
     rate double precision NOT NULL,
     settings text[] NOT NULL,
     enabled boolean NOT NULL,
-    produced bigint NOT NULL
+    produced bigint NOT NULL,
+    error text
 );
 COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast';
 
@@ -280,6 +281,11 @@ CREATE FUNCTION weir.closed(view regclass) RETURNS regclass
     AS 'MODULE_PATHNAME', 'weir_closed';
 COMMENT ON FUNCTION weir.closed(regclass) IS 'the table of a continuous view''s closed windows, for indexes, triggers, foreign keys and publications';
 
+CREATE FUNCTION weir._merge_sql(view regclass, merge text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'weir_merge_sql';
+COMMENT ON FUNCTION weir._merge_sql(regclass, text) IS 'the statement by which a continuous view is read (live), closed (close) or compacted (compact)';
+
 -- Not strict: it must meet NULL to raise.
 CREATE FUNCTION weir.need(live int[]) RETURNS int[]
     LANGUAGE c STABLE PARALLEL SAFE
@@ -287,8 +293,121 @@ CREATE FUNCTION weir.need(live int[]) RETURNS int[]
 COMMENT ON FUNCTION weir.need(int[]) IS 'the live segments of a continuous view; raises if its state row is missing';
 
 --
--- What an operator types (commands/operate.c)
+-- What an operator types (commands/operate.c, why.c)
 --
+
+CREATE FUNCTION weir.wait(view regclass, timeout interval DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_wait';
+COMMENT ON FUNCTION weir.wait(regclass, interval) IS 'wait until the view has read what is in its stream now, and closed what that allows';
+
+CREATE FUNCTION weir.pause(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_pause';
+COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, until weir.resume()';
+
+CREATE FUNCTION weir.resume(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
+COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+
+CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_watermark';
+COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint';
+
+CREATE FUNCTION weir.closed_to(view regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_closed_to';
+COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final';
+
+CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';
+COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
+
+--
+-- Statistics (worker/stats.c)
+--
+
+CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
+        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint, OUT error text)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
+COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
+
+CREATE VIEW weir.stat_worker AS
+SELECT w.pid, w.kind, d.datname AS database,
+       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
+       w.name AS producer, w.started, w.main, w.records, w.batches, w.error
+FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
+COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
+GRANT SELECT ON weir.stat_worker TO PUBLIC;
+
+CREATE FUNCTION weir._stat_partition(OUT stream oid, OUT partition int, OUT low bigint, OUT high bigint, OUT stable bigint, OUT asked_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_partitions';
+COMMENT ON FUNCTION weir._stat_partition() IS 'ends of partitions as the readers last learned them; no query to a broker';
+
+CREATE FUNCTION weir._stat_view(OUT view oid, OUT pid int, OUT main boolean, OUT rate double precision,
+        OUT last_commit timestamptz, OUT commit_ms double precision, OUT retry_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_views';
+COMMENT ON FUNCTION weir._stat_view() IS 'who serves each view of this database, and how fast, as shared memory knows it';
+
+CREATE VIEW weir.stat_partition AS
+SELECT c.view, c.partition, c.start, c.next_offset, e.high AS end_offset,
+       CASE WHEN e.high IS NOT NULL THEN greatest(e.high - c.next_offset, 0) END AS lag,
+       c.max_event_time, c.watermark, c.read, c.aggregated, c.filtered, c.late, c.late_closed, c.partly_late,
+       c.dead_lettered, c.skipped, c.tombstones, c.gaps
+FROM   weir.checkpoint c
+       JOIN weir.view v ON v.view = c.view
+       LEFT JOIN weir._stat_partition() e ON e.stream = v.stream AND e.partition = c.partition;
+COMMENT ON VIEW weir.stat_partition IS 'one row a view and partition: position, lag, watermark, and the counters of the law';
+GRANT SELECT ON weir.stat_partition TO PUBLIC;
+
+CREATE VIEW weir.stat_view AS
+SELECT v.view, v.stream,
+       CASE WHEN a.view IS NULL THEN 'paused' ELSE v.status END AS status,
+       s.pid, s.main, round(coalesce(s.rate, 0)::numeric, 1) AS events_per_second,
+       p.lag, p.watermark, t.closed_to, s.last_commit, round(s.commit_ms::numeric, 1) AS commit_ms,
+       p.read, p.aggregated, p.filtered, p.late, p.late_closed, p.bad,
+       coalesce(v.error, w.error) AS error, v.sqlstate, v.error_at, s.retry_at
+FROM   weir.view v
+       LEFT JOIN weir.armed a ON a.view = v.view
+            AND a.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+            AND a.system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system())
+       LEFT JOIN weir.view_state t ON t.closed = v.closed
+       LEFT JOIN weir._stat_view() s ON s.view = v.view
+       LEFT JOIN weir._stat_worker() w ON w.pid = s.pid
+       LEFT JOIN LATERAL (SELECT sum(x.lag)::bigint AS lag, max(x.watermark) AS watermark, sum(x.read)::bigint AS read,
+                                 sum(x.aggregated)::bigint AS aggregated, sum(x.filtered)::bigint AS filtered, sum(x.late)::bigint AS late,
+                                 sum(x.late_closed)::bigint AS late_closed, sum(x.dead_lettered + x.skipped)::bigint AS bad
+                          FROM weir.stat_partition x WHERE x.view = v.view) p ON true;
+COMMENT ON VIEW weir.stat_view IS 'one row a continuous view: status, reader, rate, lag, watermark, counters, and the last error';
+GRANT SELECT ON weir.stat_view TO PUBLIC;
+
+--
+-- Producers (commands/produce.c, worker/producer.c)
+--
+
+CREATE FUNCTION weir.start_producer(name text, source text, target regclass, rate double precision DEFAULT 0)
+    RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_start_producer';
+COMMENT ON FUNCTION weir.start_producer(text, text, regclass, double precision) IS 'send the rows of source, a query or a relation, to the stream target from now on, at most rate a second (0: as fast as it goes); a stopped producer goes on where it was';
+
+CREATE FUNCTION weir.stop_producer(name text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_stop_producer';
+COMMENT ON FUNCTION weir.stop_producer(text) IS 'stop a producer; weir.start_producer with the same source and target goes on where it was';
+
+CREATE FUNCTION weir._producer_activity(OUT name text, OUT pid int, OUT rate double precision)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_producer_activity';
+COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database that run now, as shared memory knows them';
+
+CREATE VIEW weir.stat_producer AS
+SELECT p.name,
+       CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled THEN 'stopped'
+            WHEN p.error IS NOT NULL THEN 'failed' ELSE 'starting' END AS state,
+       p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, p.error
+FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name
+WHERE  pg_has_role(p.owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how fast it is now, and why it failed last';
+GRANT SELECT ON weir.stat_producer TO PUBLIC;
 
 --
 -- Statistics (worker/stats.c)
@@ -307,10 +426,6 @@ SELECT w.pid, w.kind, d.datname AS database,
 FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
 COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
 GRANT SELECT ON weir.stat_worker TO PUBLIC;
-
---
--- Producers (worker/producer.c)
---
 
 --
 -- The launcher finds this database by its label (worker/launcher.c)

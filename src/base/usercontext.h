@@ -21,8 +21,9 @@ typedef struct WeirUserContext
 /*
  * Become userid under SECURITY_RESTRICTED_OPERATION, with the given settings
  * ("name=value" strings, as weir.view.settings has them) in force; without
- * settings the search_path is pg_catalog, pg_temp; row_security is on.  I8.  Undone by
- * weir_user_leave(), or by the abort of the surrounding (sub)transaction.
+ * settings the search_path is pg_catalog, pg_temp.  row_security is on.  I8.
+ * Undone by weir_user_leave(), or by the abort of the surrounding
+ * (sub)transaction.
  */
 extern void weir_user_enter(WeirUserContext *context, Oid userid,
 							List *settings);

@@ -129,6 +129,7 @@ typedef struct WeirProducer
 	List	   *settings;
 	bool		enabled;
 	int64		produced;		/* rows of the source delivered so far */
+	char	   *error;			/* of the last failure, or NULL */
 } WeirProducer;
 
 extern WeirProducer *weir_producer_get(const char *name, bool missing_ok);
@@ -136,6 +137,7 @@ extern List *weir_producer_list(void);
 extern void weir_producer_insert(const WeirProducer *producer);
 extern void weir_producer_set_enabled(const char *name, bool enabled);
 extern void weir_producer_set_produced(const char *name, int64 produced);
+extern void weir_producer_set_error(const char *name, const char *error);
 extern void weir_producer_delete(const char *name);
 
 #endif							/* WEIR_CATALOG_H */

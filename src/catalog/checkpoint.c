@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/checkpoint.h"
+#include "port/pg_crc32c.h"
 #include "catalog/table.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
@@ -308,4 +309,25 @@ raise_fenced_off(Oid view, int32 partition)
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("checkpoint of partition %d of view %u was changed by somebody else",
 					partition, view)));
+}
+
+/*
+ * What identifies a record as an anchor.  A NULL key or value differs from
+ * an empty one.
+ */
+uint32
+weir_checkpoint_crc(const char *key, int key_len, const char *value,
+					int value_len)
+{
+	pg_crc32c	crc;
+	int32		lengths[2] = {key ? key_len : -1, value ? value_len : -1};
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, lengths, sizeof(lengths));
+	if (key != NULL)
+		COMP_CRC32C(crc, key, key_len);
+	if (value != NULL)
+		COMP_CRC32C(crc, value, value_len);
+	FIN_CRC32C(crc);
+	return crc;
 }

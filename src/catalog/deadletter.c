@@ -92,6 +92,7 @@ weir_dead_letter_insert(Oid view, const char *topic, WeirRecord **records,
 		TupleTableSlot *slot = next_slot(&inserter, message);
 		MemoryContext caller = MemoryContextSwitchTo(inserter.context);
 		const char *sqlstate = weir_sqlstate(badness[i]->sqlerrcode);
+		const char *reason = badness[i]->reason;
 
 		slot->tts_values[DEAD_VIEW] = ObjectIdGetDatum(view);
 		slot->tts_values[DEAD_PARTITION] = Int32GetDatum(message->partition);
@@ -101,7 +102,7 @@ weir_dead_letter_insert(Oid view, const char *topic, WeirRecord **records,
 		store_bytes(slot, DEAD_KEY, message->key, message->key_len);
 		store_bytes(slot, DEAD_VALUE, message->value, message->value_len);
 		slot->tts_values[DEAD_SQLSTATE] = CStringGetTextDatum(sqlstate);
-		slot->tts_values[DEAD_REASON] = CStringGetTextDatum(badness[i]->reason);
+		slot->tts_values[DEAD_REASON] = CStringGetTextDatum(reason);
 		slot->tts_values[DEAD_AT] =
 			TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 		ExecStoreVirtualTuple(slot);

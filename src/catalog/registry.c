@@ -49,12 +49,14 @@ enum
 	SETTINGS,
 	ENABLED,
 	PRODUCED,
+	PRODUCER_ERROR,
 	PRODUCER_NATTS
 };
 
 static List *list_producers(AttrNumber attno, Datum key);
 static WeirProducer *deform_producer(TupleDesc desc, HeapTuple tuple);
-static void update_producer(const char *name, int column, Datum value);
+static void update_producer(const char *name, int column, Datum value,
+							bool null);
 
 /*
  * Record a move of a watermark that the log does not explain.
@@ -176,6 +178,9 @@ weir_producer_insert(const WeirProducer *producer)
 	values[SETTINGS] = weir_form_strings(producer->settings);
 	values[ENABLED] = BoolGetDatum(producer->enabled);
 	values[PRODUCED] = Int64GetDatum(producer->produced);
+	isnull[PRODUCER_ERROR] = producer->error == NULL;
+	if (producer->error != NULL)
+		values[PRODUCER_ERROR] = CStringGetTextDatum(producer->error);
 	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
 											 isnull));
 	table_close(table, NoLock);
@@ -187,7 +192,7 @@ weir_producer_insert(const WeirProducer *producer)
 void
 weir_producer_set_enabled(const char *name, bool enabled)
 {
-	update_producer(name, ENABLED, BoolGetDatum(enabled));
+	update_producer(name, ENABLED, BoolGetDatum(enabled), false);
 }
 
 /*
@@ -196,7 +201,18 @@ weir_producer_set_enabled(const char *name, bool enabled)
 void
 weir_producer_set_produced(const char *name, int64 produced)
 {
-	update_producer(name, PRODUCED, Int64GetDatum(produced));
+	update_producer(name, PRODUCED, Int64GetDatum(produced), false);
+}
+
+/*
+ * Why a producer failed last; NULL: it works.
+ */
+void
+weir_producer_set_error(const char *name, const char *error)
+{
+	update_producer(name, PRODUCER_ERROR,
+					error ? CStringGetTextDatum(error) : (Datum) 0,
+					error == NULL);
 }
 
 /*
@@ -244,11 +260,13 @@ deform_producer(TupleDesc desc, HeapTuple tuple)
 	producer->settings = weir_deform_strings(values[SETTINGS]);
 	producer->enabled = DatumGetBool(values[ENABLED]);
 	producer->produced = DatumGetInt64(values[PRODUCED]);
+	producer->error = isnull[PRODUCER_ERROR] ? NULL :
+		TextDatumGetCString(values[PRODUCER_ERROR]);
 	return producer;
 }
 
 static void
-update_producer(const char *name, int column, Datum value)
+update_producer(const char *name, int column, Datum value, bool null)
 {
 	Relation	table = weir_table_open("producer", RowExclusiveLock, false);
 	Datum		values[PRODUCER_NATTS];
@@ -256,6 +274,7 @@ update_producer(const char *name, int column, Datum value)
 	bool		replace[PRODUCER_NATTS] = {false};
 
 	values[column] = value;
+	isnull[column] = null;
 	replace[column] = true;
 	if (!weir_table_modify(table, CStringGetTextDatum(name), values, isnull,
 						   replace))

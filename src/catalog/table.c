@@ -51,9 +51,10 @@ static Oid	cached_extension = InvalidOid;
 static Oid	find_table(const char *name);
 static Oid	leading_index(Relation table);
 static void insert_index_entries(Relation table, TupleTableSlot **slots,
-								 int n);
+								 int n, bool same_key);
 static void insert_index_entry(Relation table, Relation index,
-							   IndexInfo *info, TupleTableSlot *slot);
+							   IndexInfo *info, TupleTableSlot *slot,
+							   bool same_key);
 static void raise_concurrent_change(Relation table);
 
 /*
@@ -166,11 +167,12 @@ weir_table_update(Relation table, ItemPointer tid, HeapTuple tuple)
 
 	if (!HeapTupleIsHeapOnly(tuple))
 	{
-		TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table),
+		TupleDesc	desc = RelationGetDescr(table);
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(desc,
 														&TTSOpsHeapTuple);
 
 		ExecStoreHeapTuple(tuple, slot, false);
-		insert_index_entries(table, &slot, 1);
+		insert_index_entries(table, &slot, 1, true);
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	CommandCounterIncrement();
@@ -202,7 +204,7 @@ void
 weir_table_insert_slots(Relation table, TupleTableSlot **slots, int n)
 {
 	table_multi_insert(table, slots, n, GetCurrentCommandId(true), 0, NULL);
-	insert_index_entries(table, slots, n);
+	insert_index_entries(table, slots, n, false);
 	CommandCounterIncrement();
 }
 
@@ -286,10 +288,12 @@ leading_index(Relation table)
 }
 
 /*
- * Index rows that are in the table already.
+ * Index rows that are in the table already.  same_key: they are new versions
+ * of rows whose key is as it was.
  */
 static void
-insert_index_entries(Relation table, TupleTableSlot **slots, int n)
+insert_index_entries(Relation table, TupleTableSlot **slots, int n,
+					 bool same_key)
 {
 	CatalogIndexState state = CatalogOpenIndexes(table);
 
@@ -297,26 +301,29 @@ insert_index_entries(Relation table, TupleTableSlot **slots, int n)
 	{
 		for (int j = 0; j < n; j++)
 			insert_index_entry(table, state->ri_IndexRelationDescs[i],
-							   state->ri_IndexRelationInfo[i], slots[j]);
+							   state->ri_IndexRelationInfo[i], slots[j],
+							   same_key);
 	}
 	CatalogCloseIndexes(state);
 }
 
 /*
- * Index one row.  The tables have plain indexes only.
+ * Index one row.  The tables have plain indexes only.  A key that did not
+ * change is unique already, and to look at all its versions takes the longer
+ * the longer somebody holds a snapshot.
  */
 static void
 insert_index_entry(Relation table, Relation index, IndexInfo *info,
-				   TupleTableSlot *slot)
+				   TupleTableSlot *slot, bool same_key)
 {
+	bool		check = index->rd_index->indisunique && !same_key;
 	Datum		values[INDEX_MAX_KEYS];
 	bool		isnull[INDEX_MAX_KEYS];
 
 	FormIndexDatum(info, slot, NULL, values, isnull);
 	(void) index_insert(index, values, isnull, &slot->tts_tid, table,
-						index->rd_index->indisunique ?
-						UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-						false, info);
+						check ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+						same_key, info);
 }
 
 static void

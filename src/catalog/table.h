@@ -38,7 +38,7 @@ extern SysScanDesc weir_table_scan(Relation table, AttrNumber attno,
 extern void weir_table_insert(Relation table, HeapTuple tuple);
 
 /*
- * Replace the row at tid.  If somebody else changed it meanwhile, raises
+ * Replace the row at tid; its key stays as it is.  If somebody else changed it meanwhile, raises
  * 40001.
  */
 extern void weir_table_update(Relation table, ItemPointer tid,

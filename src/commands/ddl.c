@@ -31,6 +31,7 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "commands/create.h"
 #include "commands/database.h"
 #include "commands/ddl.h"
@@ -45,6 +46,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "worker/launcher.h"
 #include "worker/worker.h"
 
 /* One call of the hook. */
@@ -316,7 +318,7 @@ sets_options(AlterTableStmt *statement)
 			ours++;
 	}
 	if (ours > 0 && ours < list_length(statement->cmds))
-		raise_unsupported("Changing weir. options together with something else",
+		raise_unsupported("changing weir. options together with something else",
 						  "Use a statement for each.");
 	return ours > 0;
 }
@@ -448,21 +450,10 @@ change_database(const Utility *utility)
 {
 	Oid			database = weir_database_to_leave(utility->pstmt->utilityStmt);
 
-	if (!OidIsValid(database))
-	{
-		pass_on(utility);
-		return;
-	}
-	weir_workers_bar(database);
-	PG_TRY();
-	{
-		pass_on(utility);
-	}
-	PG_FINALLY();
-	{
-		weir_workers_unbar(database);
-	}
-	PG_END_TRY();
+	/* Until the end of the transaction: before, its effect cannot be seen. */
+	if (OidIsValid(database))
+		weir_workers_bar(database);
+	pass_on(utility);
 }
 
 /* Rename: of a database, a stream's column, a continuous view. */
@@ -649,6 +640,9 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 {
 	if (previous_object_access != NULL)
 		previous_object_access(access, class_id, object_id, sub_id, arg);
+	if (access == OAT_DROP && class_id == ExtensionRelationId &&
+		object_id == weir_catalog_extension())
+		weir_label_database(false);
 	if (class_id != RelationRelationId || sub_id != 0)
 		return;
 	if (access == OAT_DROP)

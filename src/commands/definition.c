@@ -7,6 +7,7 @@
  *						 retention, with_data) returns regclass
  *		weir.definition(view) returns text
  *		weir.closed(view) returns regclass
+ *		weir._merge_sql(view, merge) returns text
  *
  *-------------------------------------------------------------------------
  */
@@ -24,10 +25,12 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
+#include "window/plan.h"
 
 PG_FUNCTION_INFO_V1(weir_create_view);
 PG_FUNCTION_INFO_V1(weir_definition);
 PG_FUNCTION_INFO_V1(weir_closed);
+PG_FUNCTION_INFO_V1(weir_merge_sql);
 
 /* Positions in the query are positions in an argument, not in the statement. */
 static void
@@ -135,6 +138,7 @@ append_option(StringInfo sql, const char *name, const char *value)
 static void
 append_options(StringInfo sql, const WeirView *view)
 {
+	Interval	lateness = {.time = view->lateness};
 	WeirViewOptions initial;
 
 	weir_view_options_init(&initial);
@@ -144,7 +148,8 @@ append_options(StringInfo sql, const WeirView *view)
 		append_option(sql, "emit", view->emit);
 	if (view->lateness != initial.lateness)
 		append_option(sql, "lateness",
-					  psprintf(INT64_FORMAT " us", view->lateness));
+					  DatumGetCString(DirectFunctionCall1(interval_out,
+														  IntervalPGetDatum(&lateness))));
 	if (strcmp(view->on_late, initial.on_late) != 0)
 		append_option(sql, "on_late", view->on_late);
 	if (view->retention != NULL)
@@ -206,4 +211,30 @@ Datum
 weir_closed(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_OID(weir_view_get(PG_GETARG_OID(0), false)->closed);
+}
+
+/*
+ * weir._merge_sql(): the statement that reads the open windows, closes
+ * windows, or gives the rows of a compaction; for tests and curiosity.
+ */
+Datum
+weir_merge_sql(PG_FUNCTION_ARGS)
+{
+	WeirView   *view = weir_view_get(PG_GETARG_OID(0), false);
+	char	   *merge = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	WeirPlan   *plan = weir_plan_of_view(view->query);
+	char	   *sql = NULL;
+
+	if (strcmp(merge, "live") == 0)
+		sql = weir_plan_live_sql(plan, view->closed, view->segments);
+	else if (strcmp(merge, "close") == 0)
+		sql = weir_plan_close_sql(plan, view->closed, view->segments);
+	else if (strcmp(merge, "compact") == 0)
+		sql = weir_plan_compact_sql(plan, view->closed, view->segments);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized merge \"%s\"", merge),
+				 errhint("Valid values are live, close and compact.")));
+	PG_RETURN_TEXT_P(cstring_to_text(sql));
 }

@@ -272,6 +272,10 @@ apply_record(Pass *pass, WeirRecord *record, WeirCheckpoint *checkpoint)
 		checkpoint->counters.filtered++;
 		return;
 	}
+	if (!weir_window_valid(&pass->plan->window, record->event_time))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("event time out of range for its window")));
 	judgement = judge_time(pass, record);
 	if (judgement.verdict == JUDGED_COUNTS)
 		weir_groups_add(pass->groups, pass->windows.start,

@@ -138,7 +138,7 @@ check_clauses(const Planner *planner)
 	Query	   *query = planner->query;
 
 	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
-		refuse(planner, -1, "This statement is",
+		refuse(planner, -1, "this statement is",
 			   "A continuous view is defined by a SELECT.",
 			   "Write SELECT ... GROUP BY window_start, window_end.");
 	if (query->setOperations != NULL)
@@ -151,17 +151,17 @@ check_clauses(const Planner *planner)
 			   "WITH is", "A continuous view reads one stream directly.",
 			   "Write the query without WITH.");
 	if (query->hasSubLinks)
-		refuse(planner, location_of(query, T_SubLink), "A subquery is",
+		refuse(planner, location_of(query, T_SubLink), "a subquery is",
 			   "Its result could change without a new record.",
 			   "Use the subquery in an ordinary view over the continuous view.");
 	if (query->hasWindowFuncs)
 		refuse(planner, location_of(query, T_WindowFunc),
-			   "A window function (OVER) is",
+			   "a window function (OVER) is",
 			   "It needs all rows of the result at once.",
 			   "Use it when you read the view.");
 	if (query->hasTargetSRFs)
 		refuse(planner, exprLocation((Node *) query->targetList),
-			   "A set-returning function in the select list is",
+			   "a set-returning function in the select list is",
 			   "One window and group gives one row.",
 			   "Use it when you read the view.");
 	if (query->distinctClause != NIL)
@@ -188,7 +188,7 @@ check_clauses(const Planner *planner)
 		refuse(planner, -1, "FOR UPDATE or FOR SHARE is",
 			   "Rows of a stream cannot be locked.", "Leave it out.");
 	if (query_contains_extern_params(query))
-		refuse(planner, -1, "A parameter is",
+		refuse(planner, -1, "a parameter is",
 			   "The query must mean the same for ever.",
 			   "Write the value as a constant.");
 }
@@ -223,12 +223,12 @@ check_relation(Planner *planner, int rti, RangeTblEntry *rte)
 	if (rte->relkind != RELKIND_FOREIGN_TABLE ||
 		!weir_stream_is(rte->relid, &kind))
 		refuse(planner, -1,
-			   psprintf("Reading \"%s\" is", rte->eref->aliasname),
+			   psprintf("reading \"%s\" is", rte->eref->aliasname),
 			   psprintf("\"%s\" is not a stream.",
 						get_rel_name(rte->relid)),
 			   "A continuous view reads one stream: a foreign table of weir_kafka or weir_generator. Join tables when you read the view.");
 	if (planner->stream_rti != 0)
-		refuse(planner, -1, "Reading more than one stream is",
+		refuse(planner, -1, "reading more than one stream is",
 			   psprintf("Both \"%s\" and \"%s\" are streams.",
 						rt_fetch(planner->stream_rti,
 								 planner->query->rtable)->eref->aliasname,
@@ -243,18 +243,19 @@ static void
 check_function(Planner *planner, int rti, RangeTblEntry *rte)
 {
 	FuncExpr   *call;
-	int			location = exprLocation((Node *) rte->functions);
+	int			location;
 
 	call = (FuncExpr *) linitial_node(RangeTblFunction,
 									  rte->functions)->funcexpr;
+	location = exprLocation((Node *) call);
 	if (list_length(rte->functions) != 1 || rte->funcordinality ||
 		!IsA(call, FuncExpr) ||
 		!is_window_function(call->funcid, &planner->plan->window.kind))
-		refuse(planner, location, "This function in FROM is",
+		refuse(planner, location, "this function in FROM is",
 			   "Only a window function of schema weir may stand beside the stream.",
 			   window_hint);
 	if (planner->window_rti != 0)
-		refuse(planner, location, "More than one window is",
+		refuse(planner, location, "more than one window is",
 			   "A record belongs to the windows of one function.",
 			   "Create a continuous view for each window.");
 	planner->window_rti = rti;
@@ -272,7 +273,7 @@ check_from(Planner *planner, Node *item)
 		JoinExpr   *join = (JoinExpr *) item;
 
 		if (join->jointype != JOIN_INNER)
-			refuse(planner, -1, "An outer join is",
+			refuse(planner, -1, "an outer join is",
 				   "Every record belongs to a window.",
 				   "Write FROM stream, weir.tumble(...).");
 		check_from(planner, join->larg);
@@ -289,7 +290,7 @@ check_from(Planner *planner, Node *item)
 	else if (rte->rtekind == RTE_FUNCTION)
 		check_function(planner, rti, rte);
 	else
-		refuse(planner, -1, "A subquery, VALUES or the like in FROM is",
+		refuse(planner, -1, "a subquery, VALUES or the like in FROM is",
 			   "A continuous view reads one stream directly.",
 			   "Write FROM stream, weir.tumble(...).");
 }
@@ -307,15 +308,15 @@ check_jointree(Planner *planner)
 		planner->quals = lappend(planner->quals, jointree->quals);
 
 	if (planner->stream_rti == 0)
-		refuse(planner, -1, "A query without a stream is",
+		refuse(planner, -1, "a query without a stream is",
 			   "There is nothing in FROM that new records come from.",
 			   "Name a foreign table of weir_kafka or weir_generator in FROM.");
 	if (planner->window_rti == 0)
-		refuse(planner, -1, "A query without a window is",
+		refuse(planner, -1, "a query without a window is",
 			   "Running aggregates and plain rows cannot be kept yet.",
 			   window_hint);
 	if (planner->query->groupClause == NIL && !planner->query->hasAggs)
-		refuse(planner, -1, "A query without GROUP BY is",
+		refuse(planner, -1, "a query without GROUP BY is",
 			   "Plain rows cannot be kept yet.", window_hint);
 }
 
@@ -324,37 +325,21 @@ check_jointree(Planner *planner)
  * ---------------------------------------------------------------------
  */
 
-/* The column that windows of a stream may be made of. */
-static AttrNumber
-time_column(Oid relid)
-{
-	WeirStream *stream = weir_stream_get(relid);
-
-	if (stream->event_time != 0)
-		return stream->event_time;
-	for (int i = 0; i < stream->tupdesc->natts; i++)
-	{
-		if (stream->columns[i].metadata == WEIR_META_TIMESTAMP)
-			return i + 1;
-	}
-	return InvalidAttrNumber;
-}
-
 /* The time argument must be the event time, or lateness means nothing. */
 static void
 check_time_argument(Planner *planner, Node *argument)
 {
-	AttrNumber	attnum = time_column(planner->plan->stream);
+	AttrNumber	attnum = weir_stream_get(planner->plan->stream)->event_time;
 	Var		   *var = (Var *) argument;
 
 	if (attnum == InvalidAttrNumber)
 		refuse(planner, exprLocation(argument),
-			   "A window over a stream without an event time column is",
+			   "a window over a stream without an event time column is",
 			   "The stream has neither the option event_time nor a column with metadata 'timestamp'.",
 			   "Name the event time with ALTER FOREIGN TABLE ... OPTIONS (ADD event_time 'column').");
 	if (!IsA(var, Var) || var->varno != planner->stream_rti ||
 		var->varlevelsup != 0 || var->varattno != attnum)
-		refuse(planner, exprLocation(argument), "This time of a window is",
+		refuse(planner, exprLocation(argument), "this time of a window is",
 			   psprintf("Windows of this stream are made of its event time, column \"%s\".",
 						get_attname(planner->plan->stream, attnum, false)),
 			   "Use that column, or declare another stream over the same topic with another event_time.");
@@ -422,7 +407,7 @@ plan_window(Planner *planner)
 	{
 		if (!IsA(lfirst(lc), Const))
 			refuse(planner, exprLocation(lfirst(lc)),
-				   "This argument of a window is",
+				   "this argument of a window is",
 				   "The size and the other arguments of a window must be constant.",
 				   "Write a constant, like '1 minute'.");
 	}
@@ -488,7 +473,7 @@ check_record_function(Oid funcid, void *context)
 		refuse_moment(planner, psprintf("%s()", get_func_name(funcid)));
 	if (func_volatile(funcid) == PROVOLATILE_VOLATILE)
 		refuse(planner, planner->location,
-			   psprintf("Volatile function %s() in %s is",
+			   psprintf("volatile function %s() in %s is",
 						get_func_name(funcid), planner->where),
 			   "The same record could give another result when it is read again.",
 			   "Use immutable or stable functions; if this one is, declare it so with ALTER FUNCTION.");
@@ -503,7 +488,7 @@ check_output_function(Oid funcid, void *context)
 
 	if (func_volatile(funcid) != PROVOLATILE_IMMUTABLE)
 		refuse(planner, planner->location,
-			   psprintf("Function %s() in %s is",
+			   psprintf("function %s() in %s is",
 						get_func_name(funcid), planner->where),
 			   "It is not immutable: an open window could look different from what it closes with.",
 			   "Use it when you read the view, or group by the expression if it needs no aggregate.");
@@ -532,12 +517,12 @@ check_record_walker(Node *node, Planner *planner)
 
 		if (var->varno == planner->window_rti)
 			refuse(planner, planner->location,
-				   psprintf("A window column in %s is", planner->where),
+				   psprintf("a window column in %s is", planner->where),
 				   "Records are aggregated before their windows are known.",
 				   "Group by window_start and window_end themselves, and compute with them in the select list or when you read the view.");
 		if (var->varattno <= 0)
 			refuse(planner, planner->location,
-				   psprintf("A whole row or system column in %s is",
+				   psprintf("a whole row or system column in %s is",
 							planner->where),
 				   "Only columns of the stream have a meaning for each record.",
 				   "Name the columns.");
@@ -570,7 +555,7 @@ check_output_walker(Node *node, Planner *planner)
 		return false;
 	if (IsA(node, Var))
 		refuse(planner, planner->location,
-			   psprintf("This column in %s is", planner->where),
+			   psprintf("this column in %s is", planner->where),
 			   "It is neither a key nor a window column nor aggregated.",
 			   "Add it to GROUP BY, or aggregate it.");
 	if (IsA(node, GroupingFunc))
@@ -608,7 +593,7 @@ check_type(Planner *planner, Node *node, Oid type)
 {
 	if (get_typtype(type) == TYPTYPE_PSEUDO)
 		refuse(planner, exprLocation(node),
-			   psprintf("An expression of type %s is", format_type_be(type)),
+			   psprintf("an expression of type %s is", format_type_be(type)),
 			   "A table has no columns of this type.",
 			   "Cast it to another type.");
 }
@@ -863,7 +848,7 @@ add_aggregate(Planner *planner, Aggref *aggref)
 	decomposed = weir_aggregate_decompose(aggref, &reason, &hint);
 	if (decomposed == NULL)
 		refuse(planner, exprLocation((Node *) aggref),
-			   psprintf("Aggregate %s is", get_func_name(aggref->aggfnoid)),
+			   psprintf("aggregate %s is", get_func_name(aggref->aggfnoid)),
 			   reason, hint);
 	check_record_expr(planner, (Node *) aggref->args,
 					  "an aggregate's argument");

@@ -308,13 +308,15 @@ month_number(Date date)
 	return date.year * 12 + date.month - 1;
 }
 
-static int
-days_in_month(int64_t number)
+static Date
+first_of_month(int64_t number)
 {
-	Date		first = {floor_div(number, 12), (int) floor_mod(number, 12) + 1, 1};
-	Date		next = {floor_div(number + 1, 12), (int) floor_mod(number + 1, 12) + 1, 1};
+	Date		date;
 
-	return (int) (day_of(next) - day_of(first));
+	date.year = floor_div(number, 12);
+	date.month = (int) floor_mod(number, 12) + 1;
+	date.day = 1;
+	return date;
 }
 
 /*
@@ -326,14 +328,13 @@ add_months(int64_t local, int64_t months)
 	int64_t		day = floor_div(local, USECS_PER_DAY);
 	Date		date = date_of(day);
 	int64_t		number = month_number(date) + months;
-	int			last = days_in_month(number);
+	int64_t		first = day_of(first_of_month(number));
+	int64_t		next = day_of(first_of_month(number + 1));
+	int64_t		result = first + date.day - 1;
 
-	date.year = floor_div(number, 12);
-	date.month = (int) floor_mod(number, 12) + 1;
-	if (date.day > last)
-		date.day = last;
-	return add(multiply(day_of(date), USECS_PER_DAY),
-			   local - day * USECS_PER_DAY);
+	if (result >= next)
+		result = next - 1;
+	return add(multiply(result, USECS_PER_DAY), local - day * USECS_PER_DAY);
 }
 
 /*

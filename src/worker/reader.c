@@ -56,7 +56,8 @@
 #define BATCH_BYTES			(64 * 1024 * 1024)	/* payload of a batch */
 #define DRAIN_MS			50	/* between looks while a batch is open */
 #define ANSWER_MS			1000	/* between questions about ends */
-#define LAG_MS				5000	/* the same, for statistics alone */
+#define RECLAIM_MS				5000	/* between attempts to reclaim */
+#define JOIN_MS				1000	/* between attempts to join main */
 #define REFRESH_MS			10000	/* between looks at the partitions */
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
@@ -235,7 +236,9 @@ time_to_wait(Reader *reader)
 	}
 	due = Min(due, weir_source_ready_at(reader->assignment->source));
 	if (reader->reclaim)
-		due = Min(due, TimestampTzPlusMilliseconds(now, LAG_MS));
+		due = Min(due, TimestampTzPlusMilliseconds(now, RECLAIM_MS));
+	if (!reader->slot->main)
+		due = Min(due, TimestampTzPlusMilliseconds(now, JOIN_MS));
 	foreach(lc, reader->assignment->served)
 	{
 		WeirServed *served = lfirst(lc);

@@ -290,3 +290,17 @@ weir_shmem_taken(const WeirSlot *slot)
 									   GetCurrentTimestamp(),
 									   ATTACH_TIMEOUT_SECONDS * 1000);
 }
+
+/*
+ * Records a second of a view.  Between commits the moving average that the
+ * last one left is held down by the time that has passed since.
+ */
+double
+weir_shmem_rate(const WeirViewEntry *entry)
+{
+	double		idle = (GetCurrentTimestamp() - entry->last_commit) / 1e6;
+
+	if (entry->last_commit == 0)
+		return 0;
+	return entry->rate / Max(1.0, idle);
+}

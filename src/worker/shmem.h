@@ -55,6 +55,7 @@ typedef struct WeirSlot
 	char		error[256];		/* last error outside of any view, or "" */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
+	double		rate;			/* producer: messages a second, of late */
 
 	/* of the last worker, while the slot is free */
 	int			failures;		/* in a row; 0: it ended well */
@@ -124,6 +125,9 @@ extern WeirViewEntry *weir_shmem_view(Oid database, Oid view);
 extern WeirPartitionEntry *weir_shmem_partition(Oid database, Oid stream,
 												int32 partition);
 extern WeirDatabase *weir_shmem_database(Oid database, bool create);
+
+/* Records a second now: the average decays while nothing is committed. */
+extern double weir_shmem_rate(const WeirViewEntry *entry);
 
 /* Is the claim on this view held by a live reader? */
 extern bool weir_shmem_claimed(const WeirViewEntry *entry);

@@ -657,8 +657,7 @@ change_bar(Oid database, int by)
 
 /*
  * Ask all workers of a database to leave, wait at most 10 s until they are
- * gone, and bar their restart until the end of the transaction or
- * weir_workers_unbar().
+ * gone, and bar their restart until the end of the transaction.
  */
 void
 weir_workers_bar(Oid database)
@@ -678,15 +677,18 @@ weir_workers_bar(Oid database)
 	wait_until_gone(database);
 }
 
-/* Let workers into a database again. */
-void
-weir_workers_unbar(Oid database)
+/* Let workers into all barred databases again. */
+static void
+lift_bars(void)
 {
-	if (!list_member_oid(barred_databases, database))
-		return;
-	barred_databases = list_delete_oid(barred_databases, database);
-	(void) change_bar(database, -1);
-	wake_database(database);
+	while (barred_databases != NIL)
+	{
+		Oid			database = linitial_oid(barred_databases);
+
+		barred_databases = list_delete_first(barred_databases);
+		(void) change_bar(database, -1);
+		wake_database(database);
+	}
 }
 
 /*
@@ -703,8 +705,7 @@ at_transaction_end(XactEvent event, void *arg)
 		return;
 
 	wake_pending = false;
-	while (barred_databases != NIL)
-		weir_workers_unbar(linitial_oid(barred_databases));
+	lift_bars();
 	if (wake)
 		wake_database(MyDatabaseId);
 }

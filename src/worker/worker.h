@@ -75,11 +75,9 @@ extern void weir_wake_at_commit(void);
 
 /*
  * Ask all workers of a database to leave, wait (bounded) until they are gone,
- * and bar their restart until the end of the transaction or
- * weir_workers_unbar().  The caller has checked that the user may do what
- * the workers have to leave for.
+ * and bar their restart until the end of the transaction.  The caller has
+ * checked that the user may do what the workers have to leave for.
  */
 extern void weir_workers_bar(Oid database);
-extern void weir_workers_unbar(Oid database);
 
 #endif							/* WEIR_WORKER_H */

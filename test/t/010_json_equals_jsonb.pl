@@ -496,7 +496,7 @@ $$ LANGUAGE sql;
 
 -- Every value that we take and the server takes otherwise or not at all, or
 -- that we refuse for a reason that is not the server's.  An epoch number may
--- have more places than numeric, when it is 0 then.
+-- have an exponent beyond numeric's where it is, or is rounded to, 0.
 CREATE FUNCTION value_differences(OUT id int, OUT difference text)
 RETURNS SETOF record AS $$
 	SELECT t.id, t.type || ' "' || b.body || '": server ' || s.value ||
@@ -508,8 +508,10 @@ RETURNS SETOF record AS $$
 											 'z')
 					ELSE t.type END, b.body)) s (value)
 	WHERE t.type NOT LIKE 'json%' AND NOT CASE
-		WHEN t.type LIKE 'epoch%' AND s.value = 'error 22003' AND
-			b.body ~ '[eE]-' THEN o.result = server_epoch(0)
+		WHEN t.type LIKE 'epoch%' AND o.verdict = 'ok' AND
+			s.value = 'error 22003' AND
+			b.body ~ '[eE]-|^[-+]?[0.]+[eE]' THEN
+			o.result = server_epoch(0)
 		WHEN o.verdict = 'ok' THEN o.result = s.value
 		WHEN o.verdict = 'fallback' THEN
 			t.type NOT LIKE 'epoch%' AND t.type NOT IN ('timestamp', 'bool')

@@ -1,0 +1,378 @@
+/*-------------------------------------------------------------------------
+ *
+ * operate.c
+ *	  What an operator types: wait, pause, resume, watermark, closed_to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/condition_variable.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "catalog/catalog.h"
+#include "catalog/checkpoint.h"
+#include "catalog/edges.h"
+#include "commands/create.h"
+#include "commands/operate.h"
+#include "commands/why.h"
+#include "window/close.h"
+#include "window/served.h"
+#include "window/watermark.h"
+#include "worker/launcher.h"
+#include "worker/worker.h"
+
+#define WAIT_STEP_MS	1000	/* a lost wake-up costs no more than this */
+
+/* Only the owner may change what a view does. */
+static WeirView *
+owned_view(Oid relation)
+{
+	WeirView   *view = weir_view_get(relation, false);
+
+	if (!pg_class_ownercheck(relation, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW,
+					   get_rel_name(relation));
+	return view;
+}
+
+static void
+check_select(Oid relation)
+{
+	AclResult	result = pg_class_aclcheck(relation, GetUserId(), ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_VIEW, get_rel_name(relation));
+}
+
+/* ------------------------------------------------------------------- wait */
+
+/* What was at the end of the stream when the wait began. */
+typedef struct Goal
+{
+	int			npartitions;
+	WeirEnds   *ends;
+} Goal;
+
+/* Ask for the ends of all partitions, as the view's owner would read them. */
+static Goal *
+take_goal(const WeirView *view)
+{
+	Goal	   *goal = palloc0_object(Goal);
+	WeirStream *stream = weir_stream_get(view->stream);
+	WeirSource *source = weir_stream_open(stream, view->owner);
+
+	goal->npartitions = weir_source_partitions(source);
+	goal->ends = palloc_array(WeirEnds, goal->npartitions);
+	for (int p = 0; p < goal->npartitions; p++)
+	{
+		if (!weir_source_ends(source, p, &goal->ends[p]))
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("could not learn the end of partition %d of"
+							" stream %s", p, stream->name)));
+	}
+	weir_source_close(source);
+	return goal;
+}
+
+/* Raise if the view cannot get there. */
+static void
+check_can_progress(const WeirView *view)
+{
+	if (view->armed &&
+		(view->status == WEIR_QUEUED || view->status == WEIR_CATCHING_UP ||
+		 view->status == WEIR_RUNNING))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("continuous view \"%s\" is %s", get_rel_name(view->view),
+					view->armed ? weir_status_name(view->status) : "paused"),
+			 errdetail_internal("%s",
+								(char *) linitial(weir_why_sentences(view)))));
+}
+
+/*
+ * Has the view read up to the goal, and closed what that allows?  Idle
+ * partitions are judged by the goal's ends.
+ */
+static bool
+reached(const WeirView *view, const Goal *goal, WeirServed *served)
+{
+	bool	   *at_end = palloc_array(bool, goal->npartitions + 1);
+	TimestampTz watermark;
+
+	weir_served_read_position(served);
+	if (served->npartitions < goal->npartitions)
+		return false;
+	for (int p = 0; p < goal->npartitions; p++)
+	{
+		int64		next = served->checkpoints[p].next_offset;
+
+		if (next < goal->ends[p].stable)
+			return false;
+		at_end[p] = next >= goal->ends[p].high;
+	}
+	watermark = weir_served_watermark(served, served->checkpoints,
+									  served->npartitions ==
+									  goal->npartitions ? at_end : NULL);
+	return weir_close_bound(served->plan, view->lateness, watermark) <=
+		served->rules.closed_to;
+}
+
+static void
+raise_timeout(const WeirView *view)
+{
+	StringInfoData detail;
+	ListCell   *lc;
+
+	initStringInfo(&detail);
+	foreach(lc, weir_why_sentences(view))
+		appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "",
+						 (char *) lfirst(lc));
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("timed out waiting for continuous view \"%s\"",
+					get_rel_name(view->view)),
+			 errdetail_internal("%s", detail.data)));
+}
+
+/* Is the view's row one of this very transaction? */
+static bool
+created_here(Oid view)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
+	bool		here;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	here = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	ReleaseSysCache(tuple);
+	return here;
+}
+
+static void
+check_can_wait(Oid relation)
+{
+	weir_shmem_require();
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot wait for a continuous view during recovery"),
+				 errhint("Use weir.closed_to() to see how far it has come.")));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot wait for a continuous view under REPEATABLE READ or SERIALIZABLE"),
+				 errdetail("The snapshot of the transaction would not show what was waited for."),
+				 errhint("Use READ COMMITTED.")));
+	if (created_here(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" was created or changed in this transaction",
+						get_rel_name(relation)),
+				 errhint("Commit first: its reader starts after that.")));
+}
+
+/* Sleep until a reader has committed something; false at the deadline. */
+static bool
+sleep_for_progress(TimestampTz deadline)
+{
+	long		timeout = WAIT_STEP_MS;
+
+	if (deadline != DT_NOEND)
+		timeout = Min(timeout,
+					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													  deadline));
+	if (timeout <= 0)
+		return false;
+	(void) ConditionVariableTimedSleep(&weir_shared->progress, timeout,
+									   PG_WAIT_EXTENSION);
+	return true;
+}
+
+void
+weir_wait_for(Oid relation, int64 timeout)
+{
+	WeirView   *view = weir_view_get(relation, false);
+	TimestampTz deadline = timeout < 0 ? DT_NOEND :
+	GetCurrentTimestamp() + timeout;
+	WeirServed *served;
+	Goal	   *goal;
+
+	check_can_wait(relation);
+	check_can_progress(view);
+	goal = take_goal(view);
+	served = weir_served_load(relation, weir_stream_get(view->stream));
+	if (served == NULL)
+		check_can_progress(weir_view_get(relation, false));
+	ConditionVariablePrepareToSleep(&weir_shared->progress);
+	while (!reached(view, goal, served))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!sleep_for_progress(deadline))
+		{
+			ConditionVariableCancelSleep();
+			raise_timeout(view);
+		}
+		view = weir_view_get(relation, false);
+		check_can_progress(view);
+	}
+	ConditionVariableCancelSleep();
+}
+
+PG_FUNCTION_INFO_V1(weir_wait);
+
+/*
+ * weir.wait(view regclass, timeout interval DEFAULT NULL): see
+ * weir_wait_for().  A NULL timeout is none.
+ */
+Datum
+weir_wait(PG_FUNCTION_ARGS)
+{
+	int64		timeout = -1;
+
+	check_select(PG_GETARG_OID(0));
+	if (!PG_ARGISNULL(1))
+	{
+		Interval   *interval = PG_GETARG_INTERVAL_P(1);
+
+		timeout = interval->time + (interval->day + interval->month *
+									(int64) DAYS_PER_MONTH) * USECS_PER_DAY;
+		if (timeout < 0)
+			timeout = 0;
+	}
+	weir_wait_for(PG_GETARG_OID(0), timeout);
+	PG_RETURN_VOID();
+}
+
+/* ------------------------------------------------------- pause and resume */
+
+/* Take the view's lock, behind whatever batch or close is running. */
+static WeirView *
+lock_owned_view(Oid relation)
+{
+	(void) owned_view(relation);
+	LockRelationOid(relation, AccessShareLock);
+	(void) weir_view_lock(relation, ExclusiveLock, false);
+	return weir_view_get(relation, false);
+}
+
+PG_FUNCTION_INFO_V1(weir_pause);
+
+/*
+ * weir.pause(view regclass): nothing is read for the view until
+ * weir.resume(); its rows stay as of its checkpoint.  The owner's right.
+ * Holds the view's EXCLUSIVE lock to the end of the transaction.
+ */
+Datum
+weir_pause(PG_FUNCTION_ARGS)
+{
+	WeirView   *view = lock_owned_view(PG_GETARG_OID(0));
+
+	if (view->status == WEIR_STOPPED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" is stopped",
+						get_rel_name(view->view)),
+				 errdetail_internal("%s", (char *) linitial(weir_why_sentences(view)))));
+	if (view->status != WEIR_PAUSED)
+		weir_view_set_status(view->view, WEIR_PAUSED, NULL);
+	weir_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(weir_resume);
+
+/*
+ * weir.resume(view regclass): let a paused, failed or restored view run, in
+ * this database, from its checkpoint.  Dependencies that a restore lost are
+ * recorded again, and what it must not have changed is checked.  Readers
+ * from before are fenced off.  The owner's right.
+ */
+Datum
+weir_resume(PG_FUNCTION_ARGS)
+{
+	WeirView   *view;
+
+	weir_shmem_require();
+	view = lock_owned_view(PG_GETARG_OID(0));
+	if (view->status == WEIR_STOPPED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" is stopped, because its log cannot be trusted",
+						get_rel_name(view->view)),
+				 errdetail_internal("%s", view->error ? view->error : ""),
+				 errhint("Drop the view and create it again to start from what the log has now.")));
+	weir_view_record_dependencies(view->view);
+	weir_view_check_restored(view->view);
+	if (view->armed && view->status != WEIR_PAUSED &&
+		view->status != WEIR_FAILED)
+	{
+		ereport(NOTICE,
+				(errmsg("continuous view \"%s\" is not paused",
+						get_rel_name(view->view))));
+		PG_RETURN_VOID();
+	}
+	weir_checkpoint_new_epoch(view->view);
+	weir_view_arm(view->view);
+	weir_view_set_status(view->view, WEIR_QUEUED, NULL);
+	weir_label_database(true);
+	weir_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* ---------------------------------------------------- watermark, closed_to */
+
+PG_FUNCTION_INFO_V1(weir_watermark);
+
+/*
+ * weir.watermark(view regclass): the watermark as of the last checkpoint, or
+ * NULL before there is one.  Needs SELECT on the view.
+ */
+Datum
+weir_watermark(PG_FUNCTION_ARGS)
+{
+	Oid			view = PG_GETARG_OID(0);
+	TimestampTz watermark = DT_NOBEGIN;
+	WeirCheckpoint *checkpoints;
+	int			n;
+
+	(void) weir_view_get(view, false);
+	check_select(view);
+	checkpoints = weir_checkpoint_read(view, &n);
+	for (int p = 0; p < n; p++)
+		watermark = Max(watermark, checkpoints[p].watermark);
+	if (watermark == DT_NOBEGIN)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(watermark);
+}
+
+PG_FUNCTION_INFO_V1(weir_closed_to);
+
+/*
+ * weir.closed_to(view regclass): exactly the windows with window_end <= it
+ * are closed; -infinity at first.  On a standby too.  Needs SELECT on the
+ * view.
+ */
+Datum
+weir_closed_to(PG_FUNCTION_ARGS)
+{
+	WeirView   *view = weir_view_get(PG_GETARG_OID(0), false);
+	WeirViewState state;
+
+	check_select(view->view);
+	weir_view_state_get(view->closed, &state);
+	PG_RETURN_TIMESTAMPTZ(state.closed_to);
+}
