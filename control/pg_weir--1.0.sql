@@ -410,24 +410,6 @@ COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how
 GRANT SELECT ON weir.stat_producer TO PUBLIC;
 
 --
--- Statistics (worker/stats.c)
---
-
-CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
-        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint)
-    RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
-COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
-
-CREATE VIEW weir.stat_worker AS
-SELECT w.pid, w.kind, d.datname AS database,
-       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
-       w.name AS producer, w.started, w.main, w.records, w.batches
-FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
-COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
-GRANT SELECT ON weir.stat_worker TO PUBLIC;
-
---
 -- The launcher finds this database by its label (worker/launcher.c)
 --
 
