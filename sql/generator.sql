@@ -1,6 +1,9 @@
 -- A generator stream is a pure function of its options, read like any table.
-\set VERBOSITY default
+SET client_min_messages TO warning;
+CREATE EXTENSION IF NOT EXISTS pg_weir;
+RESET client_min_messages;
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 
 CREATE FOREIGN TABLE events (
     event_id uuid, event_type text, user_id text, session_id text, device text, location text, page text,

@@ -1,5 +1,7 @@
 -- Options are checked by name, by place and by value.
-\set VERBOSITY default
+SET client_min_messages TO warning;
+CREATE EXTENSION IF NOT EXISTS pg_weir;
+RESET client_min_messages;
 
 -- servers
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka;
