@@ -400,13 +400,18 @@ refresh_view(const Utility *utility)
 	weir_wait_for(view, -1);
 }
 
-/* After a stream was made or changed: its columns, all together. */
+/*
+ * After a stream was made or changed: its columns, all together.  CREATE sets
+ * the columns' options by subcommands, one at a time.
+ */
 static void
-check_stream(RangeVar *name)
+check_stream(const Utility *utility, RangeVar *name)
 {
 	Oid			relid;
 	WeirSourceKind kind;
 
+	if (utility->context == PROCESS_UTILITY_SUBCOMMAND)
+		return;
 	CommandCounterIncrement();
 	relid = RangeVarGetRelid(name, NoLock, true);
 	if (OidIsValid(relid) &&
@@ -442,7 +447,7 @@ alter_relation(const Utility *utility)
 	}
 	weir_stream_check_alter(statement);
 	pass_on(utility);
-	check_stream(statement->relation);
+	check_stream(utility, statement->relation);
 }
 
 /* A statement that needs a database without workers, maybe. */
@@ -530,7 +535,8 @@ dispatch(const Utility *utility)
 			break;
 		case T_CreateForeignTableStmt:
 			pass_on(utility);
-			check_stream(((CreateForeignTableStmt *) statement)->base.relation);
+			check_stream(utility,
+						 ((CreateForeignTableStmt *) statement)->base.relation);
 			break;
 		case T_AlterForeignServerStmt:
 			weir_server_check_alter((AlterForeignServerStmt *) statement);
