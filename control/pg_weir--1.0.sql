@@ -140,10 +140,12 @@ CREATE TABLE weir.producer (
     rate double precision NOT NULL,
     settings text[] NOT NULL,
     enabled boolean NOT NULL,
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
     produced bigint NOT NULL,
     error text
 );
-COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast';
+COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast; one runs only in the very database that started it, so a restored or copied one is stopped';
 
 CREATE TABLE weir.stream (
     stream regclass PRIMARY KEY,
@@ -151,6 +153,10 @@ CREATE TABLE weir.stream (
 );
 COMMENT ON TABLE weir.stream IS 'the start of each generator stream, resolved once';
 GRANT SELECT ON weir.stream TO PUBLIC;
+
+CREATE FUNCTION weir._is_here(system_identifier bigint, database oid) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_is_here';
+COMMENT ON FUNCTION weir._is_here(bigint, oid) IS 'is this the very database of the very cluster';
 
 SELECT pg_extension_config_dump('weir.view', '');
 SELECT pg_extension_config_dump('weir.view_state', '');
@@ -368,9 +374,7 @@ SELECT v.view, v.stream,
        p.read, p.aggregated, p.filtered, p.late, p.late_closed, p.bad,
        coalesce(v.error, w.error) AS error, v.sqlstate, v.error_at, s.retry_at
 FROM   weir.view v
-       LEFT JOIN weir.armed a ON a.view = v.view
-            AND a.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-            AND a.system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system())
+       LEFT JOIN weir.armed a ON a.view = v.view AND weir._is_here(a.system_identifier, a.database)
        LEFT JOIN weir.view_state t ON t.closed = v.closed
        LEFT JOIN weir._stat_view() s ON s.view = v.view
        LEFT JOIN weir._stat_worker() w ON w.pid = s.pid
@@ -401,7 +405,7 @@ COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database tha
 
 CREATE VIEW weir.stat_producer AS
 SELECT p.name,
-       CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled THEN 'stopped'
+       CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled OR NOT weir._is_here(p.system_identifier, p.database) THEN 'stopped'
             WHEN p.error IS NOT NULL THEN 'failed' ELSE 'starting' END AS state,
        p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, p.error
 FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name

@@ -19,6 +19,7 @@
 #include "catalog/form.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -95,6 +96,28 @@ static void update_view(Oid view, Datum *values, bool *isnull,
 						bool *replace);
 static Datum form_live(const WeirViewState *state);
 static Datum form_pad(void);
+
+/*
+ * Is this the very database of the very cluster?  See catalog.h.
+ */
+bool
+weir_catalog_is_here(uint64 system_identifier, Oid database)
+{
+	return system_identifier == GetSystemIdentifier() &&
+		database == MyDatabaseId;
+}
+
+PG_FUNCTION_INFO_V1(weir_is_here);
+
+/*
+ * weir._is_here(system_identifier bigint, database oid): the same in SQL.
+ */
+Datum
+weir_is_here(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(weir_catalog_is_here(PG_GETARG_INT64(0),
+										PG_GETARG_OID(1)));
+}
 
 /*
  * The word for a status.
@@ -562,9 +585,8 @@ is_armed(Oid view)
 	if (HeapTupleIsValid(tuple))
 	{
 		heap_deform_tuple(tuple, RelationGetDescr(table), values, isnull);
-		armed = (uint64) DatumGetInt64(values[ARMED_SYSTEM_IDENTIFIER]) ==
-			GetSystemIdentifier() &&
-			DatumGetObjectId(values[ARMED_DATABASE]) == MyDatabaseId;
+		armed = weir_catalog_is_here(DatumGetInt64(values[ARMED_SYSTEM_IDENTIFIER]),
+									 DatumGetObjectId(values[ARMED_DATABASE]));
 	}
 	systable_endscan(scan);
 	table_close(table, NoLock);

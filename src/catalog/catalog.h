@@ -83,6 +83,9 @@ extern void weir_view_set_status(Oid view, WeirStatus status,
 extern void weir_view_delete(Oid view); /* and every row that names it */
 extern const char *weir_status_name(WeirStatus status);
 
+/* Is this the very database of the very cluster?  A copy of it is not. */
+extern bool weir_catalog_is_here(uint64 system_identifier, Oid database);
+
 /* weir.armed: the view may run in this very database. */
 extern void weir_view_arm(Oid view);
 extern void weir_view_disarm(Oid view);
@@ -127,7 +130,7 @@ typedef struct WeirProducer
 	Oid			target;			/* stream */
 	double		rate;			/* messages a second; 0 = as fast as it goes */
 	List	   *settings;
-	bool		enabled;
+	bool		enabled;		/* and started in this very database */
 	int64		produced;		/* rows of the source delivered so far */
 	char	   *error;			/* of the last failure, or NULL */
 } WeirProducer;

@@ -11,8 +11,10 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/form.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -48,6 +50,8 @@ enum
 	RATE,
 	SETTINGS,
 	ENABLED,
+	SYSTEM_IDENTIFIER,
+	DATABASE,
 	PRODUCED,
 	PRODUCER_ERROR,
 	PRODUCER_NATTS
@@ -177,6 +181,8 @@ weir_producer_insert(const WeirProducer *producer)
 	values[RATE] = Float8GetDatum(producer->rate);
 	values[SETTINGS] = weir_form_strings(producer->settings);
 	values[ENABLED] = BoolGetDatum(producer->enabled);
+	values[SYSTEM_IDENTIFIER] = Int64GetDatum(GetSystemIdentifier());
+	values[DATABASE] = ObjectIdGetDatum(MyDatabaseId);
 	values[PRODUCED] = Int64GetDatum(producer->produced);
 	isnull[PRODUCER_ERROR] = producer->error == NULL;
 	if (producer->error != NULL)
@@ -258,7 +264,9 @@ deform_producer(TupleDesc desc, HeapTuple tuple)
 	producer->target = DatumGetObjectId(values[TARGET]);
 	producer->rate = DatumGetFloat8(values[RATE]);
 	producer->settings = weir_deform_strings(values[SETTINGS]);
-	producer->enabled = DatumGetBool(values[ENABLED]);
+	producer->enabled = DatumGetBool(values[ENABLED]) &&
+		weir_catalog_is_here(DatumGetInt64(values[SYSTEM_IDENTIFIER]),
+							 DatumGetObjectId(values[DATABASE]));
 	producer->produced = DatumGetInt64(values[PRODUCED]);
 	producer->error = isnull[PRODUCER_ERROR] ? NULL :
 		TextDatumGetCString(values[PRODUCER_ERROR]);
