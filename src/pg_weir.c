@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "worker/assign.h"
 #include "worker/database.h"
 #include "worker/launcher.h"
 #include "worker/reader.h"

@@ -53,7 +53,7 @@
 typedef struct Utility
 {
 	PlannedStmt *pstmt;
-	const char *text;
+	const char *query_string;
 	bool		read_only_tree;
 	ProcessUtilityContext context;
 	ParamListInfo params;
@@ -70,9 +70,9 @@ static void
 pass_on(const Utility *utility)
 {
 	ProcessUtility_hook_type next = previous_utility != NULL ?
-	previous_utility : standard_ProcessUtility;
+		previous_utility : standard_ProcessUtility;
 
-	next(utility->pstmt, utility->text, utility->read_only_tree,
+	next(utility->pstmt, utility->query_string, utility->read_only_tree,
 		 utility->context, utility->params, utility->query_env,
 		 utility->dest, utility->completion);
 }
@@ -133,7 +133,8 @@ creates_view(Node *statement)
 		weir_view_options_present(create->into->options);
 }
 
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 raise_unsupported(const char *clause, const char *hint)
 {
 	ereport(ERROR,
@@ -162,7 +163,7 @@ create_view(const Utility *utility)
 	create.if_not_exists = statement->if_not_exists;
 	create.with_data = !statement->into->skipData;
 	create.query = castNode(Query, statement->query);
-	create.source_text = utility->text;
+	create.source_text = utility->query_string;
 	weir_view_options_init(&create.options);
 	weir_view_options_read(&create.options, statement->into->options, false);
 	(void) weir_view_create(&create);
@@ -399,13 +400,18 @@ refresh_view(const Utility *utility)
 	weir_wait_for(view, -1);
 }
 
-/* After a stream was made or changed: its columns, all together. */
+/*
+ * After a stream was made or changed: its columns, all together.  CREATE sets
+ * the columns' options by subcommands, one at a time.
+ */
 static void
-check_stream(RangeVar *name)
+check_stream(const Utility *utility, RangeVar *name)
 {
 	Oid			relid;
 	WeirSourceKind kind;
 
+	if (utility->context == PROCESS_UTILITY_SUBCOMMAND)
+		return;
 	CommandCounterIncrement();
 	relid = RangeVarGetRelid(name, NoLock, true);
 	if (OidIsValid(relid) &&
@@ -441,7 +447,7 @@ alter_relation(const Utility *utility)
 	}
 	weir_stream_check_alter(statement);
 	pass_on(utility);
-	check_stream(statement->relation);
+	check_stream(utility, statement->relation);
 }
 
 /* A statement that needs a database without workers, maybe. */
@@ -529,7 +535,8 @@ dispatch(const Utility *utility)
 			break;
 		case T_CreateForeignTableStmt:
 			pass_on(utility);
-			check_stream(((CreateForeignTableStmt *) statement)->base.relation);
+			check_stream(utility,
+						 ((CreateForeignTableStmt *) statement)->base.relation);
 			break;
 		case T_AlterForeignServerStmt:
 			weir_server_check_alter((AlterForeignServerStmt *) statement);
@@ -546,12 +553,12 @@ dispatch(const Utility *utility)
 }
 
 static void
-process_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree,
+process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *query_env, DestReceiver *dest,
 				QueryCompletion *completion)
 {
-	Utility		utility = {pstmt, text, read_only_tree, context, params,
+	Utility		utility = {pstmt, query_string, read_only_tree, context, params,
 	query_env, dest, completion};
 
 	dispatch(&utility);

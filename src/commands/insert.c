@@ -137,9 +137,10 @@ refuse_plan(PlannerInfo *root, ModifyTable *plan, Index relation,
 			int subplan_index)
 {
 	RangeTblEntry *rte = planner_rt_fetch(relation, root);
-	Relation	rel = RelationIdGetRelation(rte->relid);
 
-	raise_generator(rel);
+	/* what else there is, PostgreSQL refuses */
+	if (plan->operation == CMD_INSERT)
+		raise_generator(RelationIdGetRelation(rte->relid));
 	return NIL;
 }
 

@@ -207,7 +207,7 @@ weir_wait_for(Oid relation, int64 timeout)
 {
 	WeirView   *view = weir_view_get(relation, false);
 	TimestampTz deadline = timeout < 0 ? DT_NOEND :
-	GetCurrentTimestamp() + timeout;
+		GetCurrentTimestamp() + timeout;
 	WeirServed *served;
 	Goal	   *goal;
 

@@ -254,7 +254,7 @@ static void
 begin_scan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	StreamScan	   *scan;
+	StreamScan *scan;
 	Bitmapset  *needed = NULL;
 	ListCell   *cell;
 	Oid			userid;
@@ -339,8 +339,8 @@ evaluate_bounds(ForeignScanState *node, StreamScan *scan, Span *partitions,
 static void
 start_scan(ForeignScanState *node, StreamScan *scan)
 {
-	Span	partitions = {PG_INT64_MIN, PG_INT64_MAX};
-	Span	offsets = {PG_INT64_MIN, PG_INT64_MAX};
+	Span		partitions = {PG_INT64_MIN, PG_INT64_MAX};
+	Span		offsets = {PG_INT64_MIN, PG_INT64_MAX};
 	const WeirEnds *ends;
 	WeirRange  *ranges;
 	int			nends;
@@ -393,7 +393,7 @@ next_row(StreamScan *scan)
 static TupleTableSlot *
 iterate_scan(ForeignScanState *node)
 {
-	StreamScan	   *scan = node->fdw_state;
+	StreamScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	int			natts = scan->stream->tupdesc->natts;
 	WeirRecord *record;
@@ -412,7 +412,7 @@ iterate_scan(ForeignScanState *node)
 static void
 rescan(ForeignScanState *node)
 {
-	StreamScan	   *scan = node->fdw_state;
+	StreamScan *scan = node->fdw_state;
 
 	scan->started = false;
 }
@@ -420,7 +420,7 @@ rescan(ForeignScanState *node)
 static void
 end_scan(ForeignScanState *node)
 {
-	StreamScan	   *scan = node->fdw_state;
+	StreamScan *scan = node->fdw_state;
 
 	if (!scan)
 		return;

@@ -24,7 +24,8 @@
 #include "source/stream.h"
 #include "utils/lsyscache.h"
 
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 raise_frozen(Oid stream, Oid view, const char *what)
 {
 	ereport(ERROR,

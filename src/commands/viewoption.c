@@ -30,7 +30,8 @@ typedef struct ViewOption
 	const char *initial;		/* NULL: none */
 } ViewOption;
 
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 raise_value(const char *name, const char *value, const char *hint)
 {
 	ereport(ERROR,

@@ -312,6 +312,7 @@ convert_date(WeirConversion *conversion, const char *text, size_t len,
 		memcpy(buffer, text, len);
 		strcpy(buffer + len, midnight);
 		text = buffer;
+
 		len += strlen(midnight);
 	}
 	outcome = read_time(conversion, text, len, &local, &has_zone);

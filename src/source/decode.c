@@ -63,9 +63,9 @@ struct WeirDecoder
 	WeirStream *stream;
 	int			nconversions;
 	WeirConversion *conversions;
-	WeirConversion *event_time;		/* NULL: the record's Kafka timestamp */
-	WeirConversion *error;			/* the error column, if needed */
-	WeirConversion **not_null;		/* of ordinary NOT NULL columns */
+	WeirConversion *event_time; /* NULL: the record's Kafka timestamp */
+	WeirConversion *error;		/* the error column, if needed */
+	WeirConversion **not_null;	/* of ordinary NOT NULL columns */
 	int			nnot_null;
 	int			nfields;
 	WeirJsonShape *shape;
@@ -166,6 +166,7 @@ put_off(WeirDecoder *decoder, WeirRecord *record, WeirConversion *conversion,
 	pending->record = record;
 	pending->conversion = conversion;
 	pending->text = text ? pnstrdup(text, len) : NULL;
+
 	MemoryContextSwitchTo(old);
 }
 
@@ -208,11 +209,13 @@ value_text(WeirDecoder *decoder, const WeirJsonValue *value, bool whole_json,
 	if (value->kind == WEIR_JSON_STRING)
 	{
 		text = palloc(value->len + 1);
+
 		*len = weir_json_unescape(value->start, value->len, text);
 	}
 	else
 	{
 		text = jsonb_text(value);
+
 		*len = strlen(text);
 	}
 	MemoryContextSwitchTo(old);
@@ -237,6 +240,7 @@ convert_field(WeirDecoder *decoder, WeirRecord *record,
 		return;
 	}
 	text = value_text(decoder, value, conversion->whole_json, &len);
+
 	outcome = conversion->convert(conversion, text, len, &record->values[i]);
 	if (outcome == WEIR_CONVERT_DONE)
 		record->isnull[i] = false;

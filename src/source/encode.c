@@ -269,14 +269,14 @@ append_time(StringInfo out, const EncodeColumn *column, Datum value)
 {
 	int64		us = time_microseconds(column, value);
 	const int	utc = 0;
-	char		text[MAXDATELEN + 1];
+	char		iso[MAXDATELEN + 1];
 
 	switch (column->column->unit)
 	{
 		case WEIR_UNIT_NONE:
 			/* Always UTC: no session's TimeZone shows in a message. */
-			JsonEncodeDateTime(text, value, column->type, &utc);
-			appendStringInfo(out, "\"%s\"", text);
+			JsonEncodeDateTime(iso, value, column->type, &utc);
+			appendStringInfo(out, "\"%s\"", iso);
 			break;
 		case WEIR_UNIT_S:
 			append_epoch(out, us, USECS_PER_SEC, 6);
@@ -292,12 +292,12 @@ append_time(StringInfo out, const EncodeColumn *column, Datum value)
 
 /* A number that JSON cannot write (NaN, Infinity) goes as a string. */
 static void
-append_number(StringInfo out, const char *text)
+append_number(StringInfo out, const char *digits)
 {
-	bool		number = isdigit((unsigned char) text[0]) ||
-		(text[0] == '-' && isdigit((unsigned char) text[1]));
+	bool		number = isdigit((unsigned char) digits[0]) ||
+		(digits[0] == '-' && isdigit((unsigned char) digits[1]));
 
-	appendStringInfo(out, number ? "%s" : "\"%s\"", text);
+	appendStringInfo(out, number ? "%s" : "\"%s\"", digits);
 }
 
 static void
@@ -372,7 +372,7 @@ append_member(StringInfo out, WeirEncoder *encoder,
 static const char *
 column_bytes(EncodeColumn *column, Datum value, int32 *len)
 {
-	const char *text;
+	const char *written;
 
 	if (column->type == BYTEAOID || column->type == TEXTOID ||
 		column->type == VARCHAROID)
@@ -382,9 +382,9 @@ column_bytes(EncodeColumn *column, Datum value, int32 *len)
 		*len = VARSIZE_ANY_EXHDR(bytes);
 		return VARDATA_ANY(bytes);
 	}
-	text = OutputFunctionCall(&column->output, value);
-	*len = strlen(text);
-	return text;
+	written = OutputFunctionCall(&column->output, value);
+	*len = strlen(written);
+	return written;
 }
 
 static int32

@@ -552,7 +552,7 @@ kafka_ready_at(WeirSource *base)
 static void
 append_header_value(StringInfo out, const char *value, size_t len)
 {
-	char	   *text;
+	char	   *shown;
 
 	if (value == NULL)
 	{
@@ -561,16 +561,16 @@ append_header_value(StringInfo out, const char *value, size_t len)
 	}
 	if (memchr(value, '\0', len) == NULL &&
 		pg_verify_mbstr(GetDatabaseEncoding(), value, len, true))
-		text = pnstrdup(value, len);
+		shown = pnstrdup(value, len);
 	else
 	{
-		text = palloc(2 * len + 3);
-		text[0] = '\\';
-		text[1] = 'x';
-		text[2 + hex_encode(value, len, text + 2)] = '\0';
+		shown = palloc(2 * len + 3);
+		shown[0] = '\\';
+		shown[1] = 'x';
+		shown[2 + hex_encode(value, len, shown + 2)] = '\0';
 	}
-	escape_json(out, text);
-	pfree(text);
+	escape_json(out, shown);
+	pfree(shown);
 }
 
 static char *
@@ -773,7 +773,7 @@ ask_topics(WeirKafkaClient *client, const char *server)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("could not ask server \"%s\" for its topics: %s",
-						server, client->text[0] ? client->text :
+						server, client->reason[0] ? client->reason :
 						rd_kafka_err2str(err))));
 	topics = list_topics(metadata);
 	rd_kafka_metadata_destroy(metadata);

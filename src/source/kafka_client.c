@@ -428,18 +428,18 @@ may_log(void)
 static void
 log_line(rd_kafka_event_t *event)
 {
-	char		text[WEIR_KAFKA_TEXT];
+	char		shown[WEIR_KAFKA_TEXT];
 	const char *facility;
 	const char *line;
 	int			level;
 
 	if (rd_kafka_event_log(event, &facility, &line, &level) != 0)
 		return;
-	make_harmless(text, sizeof(text), line);
+	make_harmless(shown, sizeof(shown), line);
 	if (level > 4)
-		ereport(DEBUG1, (errmsg_internal("librdkafka: %s", text)));
+		ereport(DEBUG1, (errmsg_internal("librdkafka: %s", shown)));
 	else if (may_log())
-		ereport(LOG, (errmsg_internal("librdkafka: %s", text)));
+		ereport(LOG, (errmsg_internal("librdkafka: %s", shown)));
 }
 
 /* Is it for the caller, or will librdkafka mend it by itself? */
@@ -463,20 +463,20 @@ is_failure(rd_kafka_resp_err_t err)
 
 void
 weir_kafka_note(WeirKafkaClient *client, rd_kafka_resp_err_t err,
-				const char *text)
+				const char *message)
 {
 	char		fatal[WEIR_KAFKA_TEXT];
 
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 	{
 		(void) rd_kafka_fatal_error(client->rk, fatal, sizeof(fatal));
-		text = fatal;
+		message = fatal;
 	}
 	/* That all brokers are down says less than the error before it. */
-	if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || client->text[0] == '\0')
+	if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || client->reason[0] == '\0')
 	{
 		client->noted = err;
-		make_harmless(client->text, sizeof(client->text), text ? text : "");
+		make_harmless(client->reason, sizeof(client->reason), message ? message : "");
 	}
 	if (is_failure(err) && client->failure != RD_KAFKA_RESP_ERR__FATAL)
 		client->failure = err;
@@ -558,7 +558,7 @@ weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 				 const char *verb, const char *topic)
 {
 	int			sqlerrcode = sqlstate_of(err);
-	bool		noted = client->text[0] != '\0' &&
+	bool		noted = client->reason[0] != '\0' &&
 		(err == client->noted || is_silence(err));
 
 	if (sqlerrcode == ERRCODE_UNDEFINED_TABLE)
@@ -568,6 +568,6 @@ weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 	ereport(ERROR,
 			(errcode(sqlerrcode),
 			 errmsg("could not %s topic \"%s\": %s", verb, topic,
-					noted ? client->text : rd_kafka_err2str(err))));
+					noted ? client->reason : rd_kafka_err2str(err))));
 	pg_unreachable();
 }

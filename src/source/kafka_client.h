@@ -34,7 +34,7 @@ typedef struct WeirKafkaClient
 	int			fd;				/* readable when a queue may have something */
 	rd_kafka_resp_err_t failure;	/* an error that is for the caller, or 0 */
 	rd_kafka_resp_err_t noted;	/* the last error, */
-	char		text[WEIR_KAFKA_TEXT];	/* and its text, made harmless */
+	char		reason[WEIR_KAFKA_TEXT];	/* and its text, made harmless */
 	void		(*before_close) (void *owner);
 	void	   *owner;
 } WeirKafkaClient;
@@ -65,14 +65,14 @@ extern void weir_kafka_client_watch(WeirKafkaClient *client,
 
 /*
  * Serve what is in the main queue now: log lines go to the server log, errors
- * are noted in failure and text, the rest goes to handler.  Never waits.
+ * are noted in failure and reason, the rest goes to handler.  Never waits.
  */
 extern void weir_kafka_client_serve(WeirKafkaClient *client,
 									WeirKafkaEvent handler);
 
 /* Note an error and its text, for weir_kafka_raise(). */
 extern void weir_kafka_note(WeirKafkaClient *client, rd_kafka_resp_err_t err,
-							const char *text);
+							const char *message);
 
 /*
  * Raise an error of librdkafka: "could not <verb> topic <topic>: reason".

@@ -72,7 +72,7 @@ count_reports(void *owner, rd_kafka_event_t *event)
 
 		/* A time-out has a better reason: the last error of a broker. */
 		if (message->err != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT ||
-			producer->client->text[0] == '\0')
+			producer->client->reason[0] == '\0')
 			weir_kafka_note(producer->client, message->err,
 							rd_kafka_message_errstr(message));
 	}

@@ -169,6 +169,7 @@ static const struct
 	const char *suffix;
 	const char *reason;
 }			refusals[] =
+
 {
 	{"plugin_", "", "It would load code into the server."},
 	{"ssl_engine_", "", "It would load code into the server."},

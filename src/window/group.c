@@ -92,12 +92,12 @@ typedef struct WeirGroup
 	Datum	   *key_values;		/* and as datums, for the row */
 	bool	   *key_nulls;
 	StateValue *states;
-	struct WeirGroup *next;			/* in the order they were begun */
+	struct WeirGroup *next;		/* in the order they were begun */
 } WeirGroup;
 
 typedef struct GroupEntry
 {
-	WeirGroup	   *group;
+	WeirGroup  *group;
 	uint32		hash;
 	char		status;
 } GroupEntry;
@@ -257,7 +257,7 @@ weir_groups_prepare(WeirGroups *groups)
 	groups->econtext = CreateExprContext(groups->estate);
 	groups->aggstate = aggregate_context(groups);
 	groups->slot = MakeSingleTupleTableSlot(groups->stream->tupdesc,
-											 &TTSOpsVirtual);
+											&TTSOpsVirtual);
 	ExecStoreVirtualTuple(groups->slot);	/* all columns are there at once */
 	groups->econtext->ecxt_scantuple = groups->slot;
 	groups->filter = compile(groups, plan->filter);
@@ -283,8 +283,8 @@ weir_groups_create(const WeirPlan *plan, const WeirStream *stream)
 	groups->plan = plan;
 	groups->stream = stream;
 	groups->context = AllocSetContextCreate(CurrentMemoryContext,
-											 "weir partials of a batch",
-											 ALLOCSET_DEFAULT_SIZES);
+											"weir partials of a batch",
+											ALLOCSET_DEFAULT_SIZES);
 	groups->hash = group_create(groups->context, 1024, NULL);
 	groups->key_values = palloc_array(Datum, Max(plan->nkeys, 1));
 	groups->key_nulls = palloc_array(bool, Max(plan->nkeys, 1));
@@ -337,7 +337,7 @@ append_key(StringInfo key, const KeyExec *exec, Datum *value, bool isnull)
 static void
 evaluate_keys(WeirGroups *groups, TimestampTz pane, TimestampTz late_bound)
 {
-	WeirGroup	   *probe = &groups->probe;
+	WeirGroup  *probe = &groups->probe;
 
 	resetStringInfo(&groups->key);
 	for (int i = 0; i < groups->plan->nkeys; i++)
@@ -345,7 +345,7 @@ evaluate_keys(WeirGroups *groups, TimestampTz pane, TimestampTz late_bound)
 		KeyExec    *exec = &groups->keys[i];
 
 		groups->key_values[i] = evaluate(groups, exec->expr, exec->column,
-										  &groups->key_nulls[i]);
+										 &groups->key_nulls[i]);
 		append_key(&groups->key, exec, &groups->key_values[i],
 				   groups->key_nulls[i]);
 	}
@@ -364,9 +364,9 @@ static WeirGroup *
 begin_group(WeirGroups *groups)
 {
 	const WeirPlan *plan = groups->plan;
-	WeirGroup	   *probe = &groups->probe;
+	WeirGroup  *probe = &groups->probe;
 	MemoryContext save = MemoryContextSwitchTo(groups->context);
-	WeirGroup	   *group = palloc_object(WeirGroup);
+	WeirGroup  *group = palloc_object(WeirGroup);
 
 	*group = *probe;
 	group->key = memcpy(palloc(Max(probe->key_bytes, 1)), probe->key,
@@ -605,6 +605,7 @@ final_value(WeirGroups *groups, int part, const StateValue *state,
 {
 	PartExec   *exec = &groups->parts[part];
 	const WeirPart *planned = &groups->plan->states[part].part;
+
 	LOCAL_FCINFO(fcinfo, 1);
 	Datum		result;
 
@@ -654,7 +655,7 @@ weir_groups_flush(WeirGroups *groups, Relation segment)
 	TupleTableSlot **slots;
 	MemoryContext rows;
 	MemoryContext save;
-	WeirGroup	   *group = groups->all;
+	WeirGroup  *group = groups->all;
 
 	rows = AllocSetContextCreate(CurrentMemoryContext, "weir partial rows",
 								 ALLOCSET_DEFAULT_SIZES);

@@ -123,7 +123,7 @@ static void
 reject_bad(Pass *pass, WeirRecord *record, WeirBadness *badness)
 {
 	WeirCheckpoint *checkpoint =
-	&pass->checkpoints[record->message.partition];
+		&pass->checkpoints[record->message.partition];
 	WeirRejects *rejects = pass->rejects;
 
 	switch (pass->batch->stream->on_error)
@@ -220,7 +220,7 @@ static void
 count_judgement(Pass *pass, WeirRecord *record, const Judgement *j)
 {
 	WeirCounters *counters =
-	&pass->checkpoints[record->message.partition].counters;
+		&pass->checkpoints[record->message.partition].counters;
 	WeirRejects *rejects = pass->rejects;
 
 	if (j->verdict == JUDGED_UNBUILT)
@@ -309,7 +309,7 @@ run_pass(void *arg)
 	{
 		WeirRecord *record = &batch->records[pass->at];
 		WeirCheckpoint *checkpoint =
-		&pass->checkpoints[record->message.partition];
+			&pass->checkpoints[record->message.partition];
 
 		if (record->message.offset < checkpoint->next_offset)
 		{

@@ -76,7 +76,8 @@ error_position(const Planner *planner, int location)
 }
 
 /* Refuse the query: what is not supported, why, and the way out. */
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 refuse(const Planner *planner, int location, const char *what,
 	   const char *detail, const char *hint)
 {
@@ -372,7 +373,7 @@ make_window(Planner *planner)
 	bool		hop = plan->window.kind == WEIR_HOP;
 	Const	   *origin = llast_node(Const, plan->window_args);
 	Timestamp	local = origin->constisnull ? 0 :
-	DatumGetTimestamp(origin->constvalue);
+		DatumGetTimestamp(origin->constvalue);
 	ErrorContextCallback callback;
 
 	callback.callback = window_error_callback;
@@ -454,7 +455,8 @@ depends_on_moment(Oid funcid)
 	}
 }
 
-static void pg_attribute_noreturn()
+static void
+pg_attribute_noreturn()
 refuse_moment(const Planner *planner, const char *name)
 {
 	refuse(planner, planner->location,
@@ -868,7 +870,7 @@ add_aggregate(Planner *planner, Aggref *aggref)
 	{
 		const WeirPart *part = &decomposed->parts[i];
 		char	   *base = output < 0 ? pstrdup(part->suffix) :
-		makeObjectName(plan->outputs[output].name, NULL, part->suffix);
+			makeObjectName(plan->outputs[output].name, NULL, part->suffix);
 
 		aggregate->states[i] = state_of_part(planner, part, base);
 	}

@@ -39,8 +39,9 @@
 #include "window/start.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
-#include "worker/reader.h"
 #include "worker/worker.h"
+
+int			weir_batch_rows = 50000;
 
 /* ----------------------------------------------------------- transactions */
 
@@ -154,8 +155,8 @@ static void
 set_failed(Oid view, const ErrorData *error)
 {
 	WeirStatus	status =
-	weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG ?
-	WEIR_STOPPED : WEIR_FAILED;
+		weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG ?
+		WEIR_STOPPED : WEIR_FAILED;
 
 	if (weir_view_lock(view, ExclusiveLock, true))
 		weir_view_set_status(view, status, error);
@@ -414,7 +415,7 @@ weir_assignment_check_anchor(WeirAssignment *assignment,
 	{
 		WeirServed *served = lfirst(lc);
 		const WeirCheckpoint *checkpoint =
-		&served->checkpoints[message->partition];
+			&served->checkpoints[message->partition];
 
 		if (checkpoint->anchor_offset != message->offset ||
 			(checkpoint->anchor_crc ==
@@ -447,7 +448,7 @@ stand_together(const WeirServed *a, const WeirServed *b)
 	for (int p = 0; p < a->npartitions; p++)
 	{
 		int64		distance = a->checkpoints[p].next_offset -
-		b->checkpoints[p].next_offset;
+			b->checkpoints[p].next_offset;
 
 		if (distance > weir_batch_rows || -distance > weir_batch_rows)
 			return false;
@@ -496,7 +497,7 @@ assign_source(WeirAssignment *assignment, const WeirEnds *ends)
 		foreach(lc, assignment->served)
 		{
 			const WeirCheckpoint *checkpoint =
-			&((WeirServed *) lfirst(lc))->checkpoints[p];
+				&((WeirServed *) lfirst(lc))->checkpoints[p];
 
 			least = Min(least, checkpoint->next_offset);
 			if (checkpoint->anchor_offset >= 0)
@@ -515,7 +516,7 @@ static void
 set_statuses(WeirAssignment *assignment)
 {
 	WeirStatus	status = assignment->slot->main ?
-	WEIR_RUNNING : WEIR_CATCHING_UP;
+		WEIR_RUNNING : WEIR_CATCHING_UP;
 	ListCell   *lc;
 
 	if (weir_worker_begin(assignment->slot->object))

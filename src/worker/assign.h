@@ -13,6 +13,8 @@
 #include "window/served.h"
 #include "worker/shmem.h"
 
+extern int	weir_batch_rows;	/* weir.batch_rows: offsets a partition */
+
 typedef struct WeirAssignment
 {
 	WeirSlot   *slot;

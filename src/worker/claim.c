@@ -160,7 +160,7 @@ weir_claim_publish(WeirSlot *slot, int n, const int64 *positions)
 	for (int p = 0; slot->main && p < n; p++)
 	{
 		WeirPartitionEntry *entry =
-		weir_shmem_partition(MyDatabaseId, slot->object, p);
+			weir_shmem_partition(MyDatabaseId, slot->object, p);
 
 		if (entry != NULL)
 			entry->main_next = positions[p];
@@ -175,7 +175,7 @@ near_main(const WeirSlot *slot, int n, const int64 *positions, int64 rows)
 	for (int p = 0; p < n; p++)
 	{
 		WeirPartitionEntry *entry =
-		weir_shmem_partition(MyDatabaseId, slot->object, p);
+			weir_shmem_partition(MyDatabaseId, slot->object, p);
 
 		if (entry == NULL || entry->main_next - positions[p] > rows ||
 			positions[p] - entry->main_next > rows)

@@ -242,7 +242,7 @@ log_progress(Producer *producer, TimestampTz now)
 {
 	double		seconds = (now - producer->logged_at) / (double) USECS_PER_SEC;
 	double		rate = seconds > 0 ?
-	(producer->sent - producer->logged) / seconds : 0;
+		(producer->sent - producer->logged) / seconds : 0;
 
 	ereport(LOG,
 			(errmsg("producer \"%s\" produced %lld events, %.0f events/s",

@@ -62,7 +62,6 @@
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
 
-int			weir_batch_rows = 50000;
 int			weir_batch_time = 500;
 int			weir_max_rate = 0;
 
@@ -503,7 +502,7 @@ ask_about_idle(Reader *reader, bool *read_to_end)
 
 		foreach(lc, assignment->served)
 			asked |= weir_served_idle_matters(lfirst(lc)) &&
-				weir_served_idle_candidate(lfirst(lc), p);
+			weir_served_idle_candidate(lfirst(lc), p);
 		if (!asked)
 			continue;
 		reader->answered_at = GetCurrentTimestamp();

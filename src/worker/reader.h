@@ -10,7 +10,6 @@
 
 #include "base/compat.h"
 
-extern int	weir_batch_rows;	/* weir.batch_rows: offsets a partition */
 extern int	weir_batch_time;	/* weir.batch_time, milliseconds */
 extern int	weir_max_rate;		/* weir.max_rate; 0 = none */
 

@@ -102,9 +102,9 @@ put_view(ReturnSetInfo *rsinfo, const WeirViewEntry *entry,
 	Datum		values[STAT_VIEW_COLUMNS];
 	bool		nulls[STAT_VIEW_COLUMNS] = {0};
 	const WeirSlot *slot = entry->slot >= 0 &&
-	slots[entry->slot].in_use &&
-	slots[entry->slot].generation == entry->generation ?
-	&slots[entry->slot] : NULL;
+		slots[entry->slot].in_use &&
+		slots[entry->slot].generation == entry->generation ?
+		&slots[entry->slot] : NULL;
 
 	values[0] = ObjectIdGetDatum(entry->view);
 	values[1] = Int32GetDatum(slot ? slot->pid : 0);

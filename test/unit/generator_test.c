@@ -226,7 +226,7 @@ collect_keys(const char *text, size_t len, char *keys)
 				end++;
 			if (expect_key)
 			{
-				strncat(keys, text + i + 1, end - i - 1);
+				strncat(keys, text +i + 1, end - i - 1);
 				strcat(keys, " ");
 			}
 			expect_key = false;
