@@ -75,7 +75,7 @@ my %stream_defaults = (
 # The views: the query, its window for the oracle, the condition on a record,
 # and the columns behind the window in plain SQL.
 my %views = (
-	per_minute => {
+	by_type => {
 		window => [ '1 minute', '1 minute' ],
 		call   => q{weir.tumble(ts, '1 minute')},
 		where  => q{event_type <> 'login' OR device = 'tablet'},
@@ -86,14 +86,14 @@ my %views = (
 			count(*) FILTER (WHERE device = 'mobile') AS mobile,
 			sum(quantity) FILTER (WHERE location IN ('US', 'UK')) AS english},
 	},
-	per_user => {
+	by_user => {
 		window => [ '5 minutes', '1 minute' ],
 		call   => q{weir.hop(ts, '5 minutes', '1 minute')},
 		where  => 'true',
 		keys   => 'user_id',
 		values => q{count(*) AS events, sum(total_amount) AS revenue},
 	},
-	per_place => {
+	by_place => {
 		window => [ '5 minutes', '5 minutes' ],
 		call   => q{weir.tumble(ts, '5 minutes')},
 		where  => 'true',

@@ -39,7 +39,7 @@ views_equal_oracles($node, 'planted', 'planted_', "SEED=$seed");
 # Once every partition has a watermark, what was planted is what is late.
 foreach my $view (view_names('planted_'))
 {
-	my $where = $view =~ /minute/
+	my $where = $view =~ /type/
 	  ? "AND (event_type <> 'login' OR device = 'tablet')" : '';
 
 	same_rows(
@@ -64,7 +64,7 @@ views_equal_oracles($node, 'partly', 'patient_', "SEED=$seed with lateness",
 is( $node->safe_psql(
 		'postgres', q{
 		SELECT sum(partly_late) > 100, sum(late) > 10 FROM weir.checkpoint
-		WHERE view = 'partly_per_user'::regclass}),
+		WHERE view = 'partly_by_user'::regclass}),
 	't|t', 'some records miss some windows, some all');
 
 # Disorder beyond the delay: what is late is a function of the log.
