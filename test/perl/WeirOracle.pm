@@ -42,8 +42,7 @@ use WeirTest;
 
 our @EXPORT = qw(
   create_stream create_views drop_views view_names
-  load_oracles wait_for_views views_equal_oracles laws_hold
-  late_query expected_late_query
+  load_oracles wait_for_views views_equal_oracles laws_hold use_windows
 );
 
 # Every stream has the same columns: the fields that the views use, and all
@@ -140,8 +139,7 @@ sub create_stream
 =item create_views(node, stream, prefix, option => value ...)
 
 The three views over a stream; options are those of the view, without
-C<weir.>, and C<windows>, a hash of windows (size and slide) by the view's
-name that replaces the usual ones.
+C<weir.>.
 
 =cut
 
@@ -277,6 +275,16 @@ sub load_oracles
 	return;
 }
 
+# What a view has read of one of the oracles' tables.
+sub _read_by
+{
+	my ($view, $table) = @_;
+
+	return qq{(SELECT t.* FROM $table t JOIN weir.checkpoint c
+		ON c.view = '$view'::regclass AND c.partition = t.p
+		AND t.o >= c.start AND t.o < c.next_offset)};
+}
+
 # Oracle 1 for a view.
 sub _by_query
 {
@@ -286,7 +294,9 @@ sub _by_query
 	);
 
 	$text =~ s/;\s*$//;
-	$text =~ s/\bFROM $stream\b/FROM ${stream}_judged $stream/ == 1
+	my $records = _read_by($view, "${stream}_judged");
+
+	$text =~ s/\bFROM $stream\b/FROM $records $stream/ == 1
 	  or die "cannot read the query: $text";
 	$text =~ s/\bGROUP BY/AND ($stream.w IS NULL
 		OR window_end + interval '$lateness' > $stream.w) GROUP BY/ == 1
@@ -297,12 +307,12 @@ sub _by_query
 # The records of a stream, each once for every window that it is in.
 sub _windows_of
 {
-	my ($stream, $view) = @_;
+	my ($records, $view) = @_;
 	my ($size, $slide) = @{ $view->{window} };
 	my $newest = qq{date_bin('$slide', ts, '1970-01-01 00:00:00+00')};
 
 	return qq{(SELECT r.*, s AS window_start, s + interval '$size' AS window_end
-		FROM ${stream}_plain r,
+		FROM $records r,
 			 generate_series($newest - interval '$size' + interval '$slide',
 							 $newest, interval '$slide') s
 		WHERE NOT bad) x};
@@ -311,10 +321,10 @@ sub _windows_of
 # Oracle 2 for a view.
 sub _by_bytes
 {
-	my ($stream, $view, $lateness) = @_;
+	my ($records, $view, $lateness) = @_;
 
 	return qq{SELECT window_start, window_end, $view->{keys}, $view->{values}
-		FROM @{[ _windows_of($stream, $view) ]}
+		FROM @{[ _windows_of($records, $view) ]}
 		WHERE ($view->{where}) AND (w IS NULL OR window_end + interval '$lateness' > w)
 		GROUP BY window_start, window_end, $view->{keys}};
 }
@@ -323,18 +333,18 @@ sub _by_bytes
 # late for all its windows.
 sub _judged
 {
-	my ($stream, $view, $lateness) = @_;
+	my ($records, $view, $lateness) = @_;
 
 	return qq{SELECT p, o,
 			max(window_end) FILTER (WHERE window_end + interval '$lateness' <= w) AS late_bound,
 			coalesce(bool_and(window_end + interval '$lateness' <= w), false) AS late
-		FROM @{[ _windows_of($stream, $view) ]}
+		FROM @{[ _windows_of($records, $view) ]}
 		WHERE $view->{where} GROUP BY p, o};
 }
 
 sub _counters
 {
-	my ($stream, $view, $lateness) = @_;
+	my ($records, $view, $lateness) = @_;
 
 	return qq{SELECT r.p, count(*) AS read,
 			count(*) FILTER (WHERE j.o IS NOT NULL AND NOT j.late) AS aggregated,
@@ -343,34 +353,10 @@ sub _counters
 			count(*) FILTER (WHERE r.bad) AS dead_lettered,
 			count(*) FILTER (WHERE NOT j.late AND j.late_bound IS NOT NULL) AS partly_late,
 			0::bigint AS late_closed, max(r.o) + 1 AS next_offset
-		FROM ${stream}_plain r
-		LEFT JOIN (@{[ _judged($stream, $view, $lateness) ]}) j
+		FROM $records r
+		LEFT JOIN (@{[ _judged($records, $view, $lateness) ]}) j
 			ON j.p = r.p AND j.o = r.o
 		GROUP BY r.p};
-}
-
-=item late_query(view) expected_late_query(stream, name [, lateness])
-
-The late and partly late records as the view C<view> stored them, and as they
-must be for the view called C<name> without its prefix.
-
-=cut
-
-sub late_query
-{
-	my ($view) = @_;
-
-	return qq{SELECT partition, "offset", late_bound FROM weir.late_event
-		WHERE view = '$view'::regclass};
-}
-
-sub expected_late_query
-{
-	my ($stream, $name, $lateness) = @_;
-
-	return qq{SELECT p, o, late_bound
-		FROM (@{[ _judged($stream, $views{$name}, $lateness // '0') ]}) j
-		WHERE late_bound IS NOT NULL};
 }
 
 =item laws_hold(node, name)
@@ -398,11 +384,12 @@ sub laws_hold
 
 =item views_equal_oracles(node, stream, prefix, name, option => value ...)
 
-Tests that each view with the prefix, which has read the stream as
-load_oracles() saw it, has the rows, the late records, the dead letters and
-the counters of the oracles.  Options: C<closed> (1000) and C<open> (1), how
-many rows there must be at least, C<late> and C<bad> (1), the same for those
-records, C<lateness> of the views (0).
+Tests that each view with the prefix has read the stream as load_oracles() saw
+it, and has the rows, the late records, the dead letters and the counters of
+the oracles for what it has read.  Options: C<closed> (1000) and C<open> (1),
+how many rows there must be at least, C<late> and C<bad> (1), the same for
+those records, C<lateness> of the views (0), C<part> (0), whether it is enough
+to have read a part.
 
 =cut
 
@@ -418,6 +405,8 @@ sub views_equal_oracles
 	{
 		my $view = "$prefix$name";
 		my $is = "$title: $view";
+		my $records = _read_by($view, "${stream}_plain");
+		my @oracle = ($records, $views{$name}, $lateness);
 
 		is( $node->safe_psql(
 				'postgres', qq{
@@ -426,28 +415,37 @@ sub views_equal_oracles
 				FROM $view}),
 			't|t',
 			"$is has at least $closed closed rows and $open open");
+		is( $node->safe_psql(
+				'postgres', qq{
+				SELECT count(*) FROM ${stream}_plain
+				WHERE (p, o) NOT IN (SELECT p, o FROM $records r)}),
+			'0', "$is has read everything")
+		  unless $options{part};
 		same_rows($node, 'postgres', "TABLE $view",
 			_by_query($node, $stream, $view, $lateness),
 			"$is equals its query", min => $closed + $open);
-		same_rows($node, 'postgres', "TABLE $view",
-			_by_bytes($stream, $views{$name}, $lateness),
+		same_rows($node, 'postgres', "TABLE $view", _by_bytes(@oracle),
 			"$is equals plain SQL", min => $closed + $open);
-		same_rows($node, 'postgres', late_query($view),
-			expected_late_query($stream, $name, $lateness),
+		same_rows(
+			$node, 'postgres', qq{
+			SELECT partition, "offset", late_bound FROM weir.late_event
+			WHERE view = '$view'::regclass},
+			qq{SELECT p, o, late_bound FROM (@{[ _judged(@oracle) ]}) j
+			WHERE late_bound IS NOT NULL},
 			"$is has the late records", min => $options{late} // 1);
 		same_rows(
 			$node, 'postgres', qq{
 			SELECT partition, "offset" FROM weir.dead_letter
 			WHERE view = '$view'::regclass},
-			"SELECT p, o FROM ${stream}_plain WHERE bad",
+			"SELECT p, o FROM $records r WHERE bad",
 			"$is has the dead letters", min => $options{bad} // 1);
 		same_rows(
 			$node, 'postgres', qq{
 			SELECT partition, read, aggregated, filtered, late, dead_lettered,
 				   partly_late, late_closed, next_offset
-			FROM weir.checkpoint WHERE view = '$view'::regclass AND next_offset > 0},
-			_counters($stream, $views{$name}, $lateness),
-			"$is has the counters");
+			FROM weir.checkpoint
+			WHERE view = '$view'::regclass AND next_offset > start},
+			_counters(@oracle), "$is has the counters");
 	}
 	laws_hold($node, $title);
 	return;
