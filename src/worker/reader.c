@@ -264,11 +264,6 @@ wait_for_messages(Reader *reader)
 							 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
 	AcceptInvalidationMessages();
 }
 
@@ -795,6 +790,11 @@ turn(Reader *reader)
 	WeirAssignment *assignment = reader->assignment;
 	bool		wrote = false;
 
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
 	if (weir_claim_handed(reader->slot))
 		reader->assigned = false;
 	if (!reader->assigned)
