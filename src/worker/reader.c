@@ -557,7 +557,7 @@ static void
 tend_views(Reader *reader, bool wrote)
 {
 	bool		reclaim = reader->reclaim &&
-	elapsed(reader->reclaimed_at, RECLAIM_MS);
+		elapsed(reader->reclaimed_at, RECLAIM_MS);
 
 	MemoryContextSwitchTo(reader->context);
 	if (reclaim)
