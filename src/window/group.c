@@ -258,7 +258,9 @@ weir_groups_prepare(WeirGroups *groups)
 	groups->aggstate = aggregate_context(groups);
 	groups->slot = MakeSingleTupleTableSlot(groups->stream->tupdesc,
 											&TTSOpsVirtual);
-	ExecStoreVirtualTuple(groups->slot);	/* all columns are there at once */
+
+	/* full from the start: weir_groups_record() only points it to values */
+	ExecStoreVirtualTuple(groups->slot);
 	groups->econtext->ecxt_scantuple = groups->slot;
 	groups->filter = compile(groups, plan->filter);
 	groups->keys = palloc0_array(KeyExec, Max(plan->nkeys, 1));
