@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "access/sysattr.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
@@ -20,9 +22,12 @@
 #include "commands/stream.h"
 #include "commands/tablecmds.h"
 #include "foreign/foreign.h"
+#include "nodes/nodes.h"
+#include "optimizer/optimizer.h"
 #include "source/option.h"
 #include "source/stream.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 static void
 pg_attribute_noreturn()
@@ -74,6 +79,31 @@ check_new_column(Oid stream, Oid view, ColumnDef *column)
 		raise_frozen(stream, view, "the constraints");
 }
 
+/* Do records have to satisfy anything about the column? */
+static bool
+column_constrained(Oid stream, const char *name)
+{
+	Relation	rel = relation_open(stream, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	AttrNumber	attno = get_attnum(stream, name);
+	bool		constrained = false;
+
+	if (attno > 0)
+	{
+		Bitmapset  *columns = NULL;
+		int			nchecks = desc->constr ? desc->constr->num_check : 0;
+
+		for (int i = 0; i < nchecks; i++)
+			pull_varattnos(stringToNode(desc->constr->check[i].ccbin), 1,
+						   &columns);
+		constrained = TupleDescAttr(desc, attno - 1)->attnotnull ||
+			bms_is_member(attno - FirstLowInvalidHeapAttributeNumber,
+						  columns);
+	}
+	relation_close(rel, NoLock);
+	return constrained;
+}
+
 static void
 check_command(Oid stream, Oid view, AlterTableCmd *command)
 {
@@ -97,6 +127,10 @@ check_command(Oid stream, Oid view, AlterTableCmd *command)
 		case AT_DropConstraint:
 		case AT_AlterConstraint:
 			raise_frozen(stream, view, "the constraints");
+			break;
+		case AT_DropColumn:
+			if (column_constrained(stream, command->name))
+				raise_frozen(stream, view, "the constraints");
 			break;
 		case AT_AddColumn:
 			check_new_column(stream, view,
