@@ -104,23 +104,34 @@ close_view(WeirAssignment *assignment, WeirServed *served)
 	ConditionVariableBroadcast(&weir_shared->progress);
 }
 
+/* Lock a view that is still there, so that its segments stay. */
+static bool
+lock_segments(const WeirServed *served)
+{
+	return weir_view_lock(served->view->view, ShareLock, true) &&
+		weir_view_get(served->view->view, true) != NULL;
+}
+
 static bool
 compact_view(WeirServed *served)
 {
-	return weir_segment_compaction_due(served->view) &&
+	return lock_segments(served) &&
+		weir_segment_compaction_due(served->view) &&
 		weir_segment_compact(served->view, served->plan);
 }
 
 static bool
 reclaim_some(WeirServed *served)
 {
-	return weir_segment_reclaim(served->view, false);
+	return !lock_segments(served) ||
+		weir_segment_reclaim(served->view, false);
 }
 
 static bool
 reclaim_all(WeirServed *served)
 {
-	return weir_segment_reclaim(served->view, true) ||
+	return !lock_segments(served) ||
+		weir_segment_reclaim(served->view, true) ||
 		weir_segment_compaction_due(served->view);
 }
 
