@@ -182,7 +182,7 @@ for my $i (1 .. 20)
 nothing_left('shop', 0, 'twenty times CREATE, DROP');
 readers_are('shop', 0, 'twenty times CREATE, DROP');
 
-my $log = slurp_file($node->logfile);
+my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 unlike($log, qr/FATAL:(?!.*shutdown)|PANIC:|exited with exit code/,
 	'every worker has ended well');
 unlike($log, qr/could not open relation|cache lookup failed/,
