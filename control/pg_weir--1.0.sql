@@ -147,13 +147,6 @@ CREATE TABLE weir.producer (
 );
 COMMENT ON TABLE weir.producer IS 'producers: which rows are sent to which stream, and how fast; one runs only in the very database that started it, so a restored or copied one is stopped';
 
-CREATE TABLE weir.stream (
-    stream regclass PRIMARY KEY,
-    start timestamptz NOT NULL
-);
-COMMENT ON TABLE weir.stream IS 'the start of each generator stream, resolved once';
-GRANT SELECT ON weir.stream TO PUBLIC;
-
 CREATE FUNCTION weir._is_here(system_identifier bigint, database oid) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_is_here';
 COMMENT ON FUNCTION weir._is_here(bigint, oid) IS 'is this the very database of the very cluster';
@@ -165,7 +158,6 @@ SELECT pg_extension_config_dump('weir.dead_letter', '');
 SELECT pg_extension_config_dump('weir.late_event', '');
 SELECT pg_extension_config_dump('weir.exception', '');
 SELECT pg_extension_config_dump('weir.producer', '');
-SELECT pg_extension_config_dump('weir.stream', '');
 
 -- Rows that hold what was in messages belong to the view's owner.
 CREATE FUNCTION weir.owns(relation regclass) RETURNS boolean
@@ -314,13 +306,20 @@ CREATE FUNCTION weir.resume(view regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
 COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
 
+-- In SQL, so that they see what the query around them sees.
 CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_watermark';
-COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint';
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT max(c.watermark) FROM weir.checkpoint c WHERE c.view = watermark.view;
+END;
+COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint; NULL before there is one';
 
 CREATE FUNCTION weir.closed_to(view regclass) RETURNS timestamptz
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_closed_to';
-COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final';
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT s.closed_to FROM weir.view v JOIN weir.view_state s ON s.closed = v.closed WHERE v.view = closed_to.view;
+END;
+COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final; NULL if it is no continuous view';
 
 CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';

@@ -116,11 +116,6 @@ extern void weir_exception_insert(Oid view, int32 partition, int64 offset,
 								  const char *kind, TimestampTz from,
 								  TimestampTz to);
 
-/* weir.stream: the resolved start of a generator (0 if none is stored). */
-extern TimestampTz weir_stream_start(Oid stream);
-extern void weir_stream_set_start(Oid stream, TimestampTz start);
-extern void weir_stream_delete(Oid stream);
-
 /* weir.producer */
 typedef struct WeirProducer
 {

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * registry.c
- *	  The small tables beside the views': exceptions, starts of generator
- *	  streams, producers.  See catalog.h.
+ *	  The small tables beside the views': exceptions, producers.
+ *	  See catalog.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,14 +30,6 @@ enum
 	EXCEPTION_TO,
 	EXCEPTION_AT,
 	EXCEPTION_NATTS
-};
-
-/* Columns of weir.stream. */
-enum
-{
-	STREAM_STREAM,
-	STREAM_START,
-	STREAM_NATTS
 };
 
 /* Columns of weir.producer. */
@@ -88,56 +80,6 @@ weir_exception_insert(Oid view, int32 partition, int64 offset,
 	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
 											 isnull));
 	table_close(table, NoLock);
-}
-
-/*
- * The resolved start of a generator stream; 0 if none is stored.
- */
-TimestampTz
-weir_stream_start(Oid stream)
-{
-	Relation	table = weir_table_open("stream", AccessShareLock, false);
-	SysScanDesc scan = weir_table_scan(table, STREAM_STREAM + 1,
-									   ObjectIdGetDatum(stream));
-	HeapTuple	tuple = systable_getnext(scan);
-	TimestampTz start = 0;
-	bool		isnull;
-
-	if (HeapTupleIsValid(tuple))
-		start = DatumGetTimestampTz(heap_getattr(tuple, STREAM_START + 1,
-												 RelationGetDescr(table),
-												 &isnull));
-	systable_endscan(scan);
-	table_close(table, NoLock);
-	return start;
-}
-
-/*
- * Store the start of a generator stream, in place of an older one.
- */
-void
-weir_stream_set_start(Oid stream, TimestampTz start)
-{
-	Relation	table;
-	Datum		values[STREAM_NATTS];
-	bool		isnull[STREAM_NATTS] = {false};
-
-	weir_stream_delete(stream);
-	table = weir_table_open("stream", RowExclusiveLock, false);
-	values[STREAM_STREAM] = ObjectIdGetDatum(stream);
-	values[STREAM_START] = TimestampTzGetDatum(start);
-	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
-											 isnull));
-	table_close(table, NoLock);
-}
-
-/*
- * Forget the start of a stream that goes.
- */
-void
-weir_stream_delete(Oid stream)
-{
-	weir_table_delete("stream", STREAM_STREAM + 1, ObjectIdGetDatum(stream));
 }
 
 /*

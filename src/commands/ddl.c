@@ -573,19 +573,12 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 static void
 drop_relation(Oid relid)
 {
-	char		relkind = get_rel_relkind(relid);
-
-	if (relkind != RELKIND_VIEW && relkind != RELKIND_FOREIGN_TABLE)
+	if (get_rel_relkind(relid) != RELKIND_VIEW ||
+		!OidIsValid(weir_catalog_extension()) ||
+		weir_view_get(relid, true) == NULL)
 		return;
-	if (!OidIsValid(weir_catalog_extension()))
-		return;
-	if (relkind == RELKIND_FOREIGN_TABLE)
-		weir_stream_delete(relid);
-	else if (weir_view_get(relid, true) != NULL)
-	{
-		weir_view_delete(relid);
-		weir_wake_at_commit();
-	}
+	weir_view_delete(relid);
+	weir_wake_at_commit();
 }
 
 /* GRANT or REVOKE SELECT on all segments, as the extension's owner. */

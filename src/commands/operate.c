@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * operate.c
- *	  What an operator types: wait, pause, resume, watermark, closed_to.
+ *	  What an operator types: wait, pause, resume.
  *
  *-------------------------------------------------------------------------
  */
@@ -331,48 +331,4 @@ weir_resume(PG_FUNCTION_ARGS)
 	weir_label_database(true);
 	weir_wake_at_commit();
 	PG_RETURN_VOID();
-}
-
-/* ---------------------------------------------------- watermark, closed_to */
-
-PG_FUNCTION_INFO_V1(weir_watermark);
-
-/*
- * weir.watermark(view regclass): the watermark as of the last checkpoint, or
- * NULL before there is one.  Needs SELECT on the view.
- */
-Datum
-weir_watermark(PG_FUNCTION_ARGS)
-{
-	Oid			view = PG_GETARG_OID(0);
-	TimestampTz watermark = DT_NOBEGIN;
-	WeirCheckpoint *checkpoints;
-	int			n;
-
-	(void) weir_view_get(view, false);
-	check_select(view);
-	checkpoints = weir_checkpoint_read(view, &n);
-	for (int p = 0; p < n; p++)
-		watermark = Max(watermark, checkpoints[p].watermark);
-	if (watermark == DT_NOBEGIN)
-		PG_RETURN_NULL();
-	PG_RETURN_TIMESTAMPTZ(watermark);
-}
-
-PG_FUNCTION_INFO_V1(weir_closed_to);
-
-/*
- * weir.closed_to(view regclass): exactly the windows with window_end <= it
- * are closed; -infinity at first.  On a standby too.  Needs SELECT on the
- * view.
- */
-Datum
-weir_closed_to(PG_FUNCTION_ARGS)
-{
-	WeirView   *view = weir_view_get(PG_GETARG_OID(0), false);
-	WeirViewState state;
-
-	check_select(view->view);
-	weir_view_state_get(view->closed, &state);
-	PG_RETURN_TIMESTAMPTZ(state.closed_to);
 }

@@ -125,7 +125,6 @@ struct WeirGroups
 	group_hash *hash;
 	WeirGroup  *all;			/* newest first */
 	int64		ngroups;
-	int			natts;			/* of the stream */
 
 	/* expressions, made anew after an error */
 	EState	   *estate;
@@ -259,6 +258,9 @@ weir_groups_prepare(WeirGroups *groups)
 	groups->aggstate = aggregate_context(groups);
 	groups->slot = MakeSingleTupleTableSlot(groups->stream->tupdesc,
 											&TTSOpsVirtual);
+
+	/* full from the start: weir_groups_record() only points it to values */
+	ExecStoreVirtualTuple(groups->slot);
 	groups->econtext->ecxt_scantuple = groups->slot;
 	groups->filter = compile(groups, plan->filter);
 	groups->keys = palloc0_array(KeyExec, Max(plan->nkeys, 1));
@@ -282,7 +284,6 @@ weir_groups_create(const WeirPlan *plan, const WeirStream *stream)
 
 	groups->plan = plan;
 	groups->stream = stream;
-	groups->natts = stream->tupdesc->natts;
 	groups->context = AllocSetContextCreate(CurrentMemoryContext,
 											"weir partials of a batch",
 											ALLOCSET_DEFAULT_SIZES);

@@ -27,7 +27,6 @@
 #include "catalog/deadletter.h"
 #include "window/segment.h"
 #include "window/served.h"
-#include "window/start.h"
 #include "window/watermark.h"
 
 bool
@@ -69,7 +68,8 @@ weir_served_load(Oid view, WeirStream *stream)
 	served->stream = stream;
 	served->plan = weir_plan_of_view(served->view->query);
 	served->rules.lateness = served->view->lateness;
-	served->rules.start_bound = weir_start_bound(served->view, served->plan);
+	served->start = weir_start_of_view(served->view);
+	served->rules.start_bound = weir_start_bound(served->start, served->plan);
 	weir_served_read_position(served);
 	MemoryContextSwitchTo(save);
 	return served;

@@ -17,12 +17,14 @@
 #include "catalog/checkpoint.h"
 #include "window/partial.h"
 #include "window/plan.h"
+#include "window/start.h"
 
 typedef struct WeirServed
 {
 	MemoryContext context;		/* all of this */
 	WeirView   *view;			/* its catalog row, at load */
 	WeirPlan   *plan;
+	WeirStart  *start;			/* where it begins to read */
 	WeirRules	rules;			/* closed_to as last seen */
 	WeirStream *stream;
 	int			npartitions;

@@ -111,10 +111,8 @@ weir_start_of_view(const WeirView *view)
 }
 
 TimestampTz
-weir_start_bound(const WeirView *view, const WeirPlan *plan)
+weir_start_bound(const WeirStart *start, const WeirPlan *plan)
 {
-	WeirStart  *start = weir_start_of_view(view);
-
 	if (start->kind != WEIR_START_TIMESTAMP)
 		return DT_NOBEGIN;
 	return weir_window_end(&plan->window,

@@ -44,7 +44,7 @@ extern WeirStart *weir_start_of_view(const WeirView *view);
  * The greatest end of a window that begins before a timestamp start: such
  * windows are not built.  DT_NOBEGIN for other starts.
  */
-extern TimestampTz weir_start_bound(const WeirView *view,
+extern TimestampTz weir_start_bound(const WeirStart *start,
 									const WeirPlan *plan);
 
 /*

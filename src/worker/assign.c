@@ -261,8 +261,11 @@ stop_view(WeirAssignment *assignment, WeirServed *served, const char *detail)
 
 /* ---------------------------------------------------------- first offsets */
 
-/* Write checkpoint rows for the partitions that the view has none of. */
-static void
+/*
+ * Write checkpoint rows for the partitions that the view has none of.  False
+ * if its lock is not to be had, or the stream is gone.
+ */
+static bool
 insert_rows(WeirAssignment *assignment, WeirServed *served,
 			const int64 *offsets)
 {
@@ -272,10 +275,11 @@ insert_rows(WeirAssignment *assignment, WeirServed *served,
 
 	if (!weir_worker_begin(assignment->slot->object) ||
 		!weir_view_lock(view, ExclusiveLock, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("could not lock continuous view \"%s\"",
-						get_rel_name(view))));
+	{
+		weir_worker_commit();
+		MemoryContextSwitchTo(assignment->context);
+		return false;
+	}
 	for (int p = 0; p < served->npartitions; p++)
 	{
 		newest = Max(newest, served->checkpoints[p].max_timestamp);
@@ -307,6 +311,7 @@ insert_rows(WeirAssignment *assignment, WeirServed *served,
 	weir_served_read_position(served);
 	weir_worker_commit();
 	MemoryContextSwitchTo(assignment->context);
+	return true;
 }
 
 /* Where a view begins to read in the partitions that it has no row of. */
@@ -318,21 +323,13 @@ first_offsets(WeirAssignment *assignment, WeirServed *served)
 	WeirStart  *start;
 
 	if (served->npartitions == 0)
-	{
-		if (!weir_worker_begin(assignment->slot->object))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the stream is gone")));
-		MemoryContextSwitchTo(assignment->context);
-		start = weir_start_of_view(served->view);
-		weir_worker_commit();
-		MemoryContextSwitchTo(assignment->context);
-	}
+		start = served->start;
 	else
 		start = palloc0_object(WeirStart);	/* earliest */
 	weir_start_resolve(start, assignment->stream, assignment->source, n,
 					   offsets);
-	insert_rows(assignment, served, offsets);
+	if (!insert_rows(assignment, served, offsets))
+		weir_assignment_leave(assignment, served, true);
 }
 
 /* ------------------------------------------------- comparison with the log */
@@ -553,7 +550,7 @@ weir_assignment_make(WeirAssignment *assignment)
 	if (!load_views(assignment))
 		return false;
 	assignment->npartitions = weir_source_partitions(assignment->source);
-	foreach(lc, assignment->served)
+	foreach(lc, list_copy(assignment->served))
 	{
 		WeirServed *served = lfirst(lc);
 
