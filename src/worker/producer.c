@@ -54,7 +54,7 @@
 #include "worker/worker.h"
 
 #define CHUNK			10000	/* messages between two looks at the world */
-#define SLICE			USECS_PER_SEC	/* of a generator's time, at most */
+#define SLICE			1000	/* messages in a slice, about, at most */
 #define POLL			1000	/* messages taken from a generator at once */
 #define FETCH			1000	/* rows fetched from a query at once */
 #define SAVE_MS			1000	/* between two updates of produced */
@@ -413,18 +413,22 @@ send_range(Producer *producer, int32 partition, int64 from, int64 to)
 }
 
 /*
- * The end of the next slice: short enough in time and messages, long enough
- * to have one, and not beyond what is readable.
+ * The end of the next slice: a second of the generator's time, or what gives
+ * SLICE messages if that is longer; at most max messages, at least one, and
+ * not beyond what is readable.
  */
 static TimestampTz
 slice_end(Producer *producer, int partitions, TimestampTz from, int max)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz to = Min(now, from + SLICE);
+	double		seconds = Max(1, SLICE / producer->pace);
+	TimestampTz to = now;
 	int64		there;
 
 	if (to <= from)
 		return from;
+	if (seconds < (now - from) / (double) USECS_PER_SEC)
+		to = from + (TimestampTz) (seconds * USECS_PER_SEC);
 	there = messages_before(producer, partitions, to, NULL) - producer->sent;
 	if (there <= 0)
 		to = instant_of(producer, partitions, producer->sent + 1, from, now);
