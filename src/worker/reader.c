@@ -388,14 +388,10 @@ count_batch(Reader *reader, TimestampTz started)
 		WeirServed *served = lfirst(lc);
 		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId,
 											   served->view->view);
-		double		seconds;
 
 		if (entry == NULL)
 			continue;
-		seconds = entry->last_commit == 0 ? 1.0 :
-			Max((now - entry->last_commit) / 1e6, 0.001);
-		entry->rate += (reader->batch.nrecords / seconds - entry->rate) *
-			Min(1.0, seconds / 5.0);
+		weir_rate_count(&entry->rate, reader->batch.nrecords);
 		entry->last_commit = now;
 		entry->commit_us = now - started;
 		entry->failures = 0;
