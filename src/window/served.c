@@ -83,12 +83,17 @@ weir_served_read_position(WeirServed *served)
 	int			before = served->npartitions;
 	bool	   *idle;
 
+	if (served->checkpoints != NULL)
+		pfree(served->checkpoints);
 	served->checkpoints = weir_checkpoint_read(served->view->view,
 											   &served->npartitions);
 	served->pending = NULL;
 	idle = palloc0_array(bool, served->npartitions + 1);
 	if (served->idle != NULL)
+	{
 		memcpy(idle, served->idle, Min(before, served->npartitions));
+		pfree(served->idle);
+	}
 	served->idle = idle;
 	served->watermark = DT_NOBEGIN;
 	for (int p = 0; p < served->npartitions; p++)
