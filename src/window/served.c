@@ -272,6 +272,18 @@ write_checkpoints(WeirServed *served, WeirCheckpoint *checkpoints,
 	}
 }
 
+/*
+ * A view that had failed takes batches again.  If its lock is shared now, the
+ * next batch says so.
+ */
+static void
+note_healed(const WeirView *view)
+{
+	if (view->status == WEIR_FAILED &&
+		weir_view_lock(view->view, ExclusiveLock, true))
+		weir_view_set_status(view->view, WEIR_RUNNING, NULL);
+}
+
 bool
 weir_served_apply(WeirServed *served, const WeirBatch *batch,
 				  const bool *read_to_end)
@@ -317,6 +329,7 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 													  read_to_end);
 	record_idle(served, checkpoints, read_to_end, served->pending_watermark);
 	write_checkpoints(served, checkpoints, served->pending_watermark);
+	note_healed(view);
 	WEIR_FAULT("flush-checkpoint");
 	served->pending = checkpoints;
 	PopActiveSnapshot();

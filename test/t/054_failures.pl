@@ -176,6 +176,18 @@ $node->safe_psql('postgres', q{
 $node->safe_psql('postgres', q{SELECT weir.resume('replaced')});
 serving('replaced', 'mended and resumed it runs');
 
+# Mended without weir.resume: it is tried again from time to time.
+$node->safe_psql('postgres', q{
+	CREATE OR REPLACE FUNCTION mended(n int) RETURNS int LANGUAGE plpgsql STABLE AS
+		'BEGIN RAISE EXCEPTION ''out of order again''; END'});
+status_is('replaced', 'failed', 'a view whose function raises fails again');
+$node->safe_psql('postgres', q{
+	CREATE OR REPLACE FUNCTION mended(n int) RETURNS int LANGUAGE sql STABLE AS 'SELECT n'});
+goes_on('replaced', 'mended, it goes on by itself');
+poll_ok($node, 'postgres', q{
+	SELECT status IN ('running', 'catching up') AND error IS NULL
+	FROM weir.view WHERE view = 'replaced'::regclass}, 'and runs');
+
 # A record that its function cannot take is a dead letter of that view alone.
 $node->safe_psql('postgres', q{
 	CREATE OR REPLACE FUNCTION mended(n int) RETURNS int LANGUAGE sql STABLE AS
