@@ -61,7 +61,7 @@
 #define REFRESH_MS			10000	/* between looks at the partitions */
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
-#define QUIET_MS			1000	/* of silence after which the log is doubted */
+#define QUIET_MS			1000	/* silence that raises doubt */
 
 int			weir_batch_time = 500;
 int			weir_max_rate = 0;
