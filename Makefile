@@ -25,4 +25,9 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 test:
 	PG_CONFIG=$(PG_CONFIG) test/run $(TESTS)
 
-.PHONY: test
+# The pipeline of README.md, live; DEMO_SECONDS=n ends it, KAFKA=none or
+# KAFKA=host:port chooses the source: test/demo/run.
+demo:
+	@PG_CONFIG=$(PG_CONFIG) test/demo/run
+
+.PHONY: test demo

@@ -125,7 +125,6 @@ struct WeirGroups
 	group_hash *hash;
 	WeirGroup  *all;			/* newest first */
 	int64		ngroups;
-	int			natts;			/* of the stream */
 
 	/* expressions, made anew after an error */
 	EState	   *estate;
@@ -285,7 +284,6 @@ weir_groups_create(const WeirPlan *plan, const WeirStream *stream)
 
 	groups->plan = plan;
 	groups->stream = stream;
-	groups->natts = stream->tupdesc->natts;
 	groups->context = AllocSetContextCreate(CurrentMemoryContext,
 											"weir partials of a batch",
 											ALLOCSET_DEFAULT_SIZES);

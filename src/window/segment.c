@@ -210,32 +210,39 @@ weir_segment_compact(const WeirView *view, const WeirPlan *plan)
 	return true;
 }
 
-int
+/* Truncate a dead segment, if nobody stands in the way. */
+static bool
+truncate_segment(Oid segment)
+{
+	Relation	rel;
+
+	if (!ConditionalLockRelationOid(segment, AccessExclusiveLock))
+		return false;
+	rel = table_open(segment, NoLock);
+	RelationTruncate(rel, 0);
+	table_close(rel, NoLock);
+	return true;
+}
+
+bool
 weir_segment_reclaim(const WeirView *view)
 {
 	bool		listed[WEIR_SEGMENTS] = {false};
 	int			nfree = 0;
-	int			truncated = 0;
 
 	for (int i = 0; i < WEIR_SEGMENTS; i++)
 		nfree += segment_blocks(view->segments[i]) == 0;
-	if (nfree >= ENOUGH_FREE ||
-		!weir_view_lock(view->view, ShareLock, true))
-		return 0;
+	if (nfree >= ENOUGH_FREE)
+		return false;
+	if (!weir_view_lock(view->view, ShareLock, true))
+		return true;
 	weir_view_state_versions(view->closed, listed);
 	for (int i = 0; i < WEIR_SEGMENTS; i++)
 	{
-		Relation	rel;
-
-		if (listed[i] || segment_blocks(view->segments[i]) == 0 ||
-			!ConditionalLockRelationOid(view->segments[i],
-										AccessExclusiveLock))
-			continue;
-		rel = table_open(view->segments[i], NoLock);
-		RelationTruncate(rel, 0);
-		table_close(rel, NoLock);
-		truncated++;
+		if (!listed[i] && segment_blocks(view->segments[i]) > 0 &&
+			truncate_segment(view->segments[i]))
+			nfree++;
 	}
 	WEIR_FAULT("reclaimed");
-	return truncated;
+	return nfree < ENOUGH_FREE;
 }

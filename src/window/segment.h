@@ -30,9 +30,9 @@ extern bool weir_segment_compact(const WeirView *view, const WeirPlan *plan);
 
 /*
  * Give back the space of dead segments while fewer than three are free; waits
- * for nothing.  Returns how many were truncated.  Needs a transaction of its
- * own, without a snapshot.
+ * for nothing.  True if there is still more to do.  Needs a transaction of
+ * its own.
  */
-extern int	weir_segment_reclaim(const WeirView *view);
+extern bool weir_segment_reclaim(const WeirView *view);
 
 #endif							/* WEIR_SEGMENT_H */

@@ -202,13 +202,15 @@ load_producer(WeirSlot *slot)
 	return producer;
 }
 
-/* Tell shared memory how far and how fast it goes. */
+/* Tell shared memory how far it has come. */
 static void
-report(Producer *producer, double rate)
+report(Producer *producer)
 {
+	uint64		records = Max(producer->sent - producer->sent_before, 0);
+
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	producer->slot->records = Max(producer->sent - producer->sent_before, 0);
-	producer->slot->rate = rate;
+	weir_rate_count(&producer->slot->rate, records - producer->slot->records);
+	producer->slot->records = records;
 	LWLockRelease(weir_shared->lock);
 }
 
@@ -247,7 +249,7 @@ log_progress(Producer *producer, TimestampTz now)
 	ereport(LOG,
 			(errmsg("producer \"%s\" produced %lld events, %.0f events/s",
 					producer->row->name, (long long) producer->sent, rate)));
-	report(producer, rate);
+	report(producer);
 	producer->logged = producer->sent;
 	producer->logged_at = now;
 }
@@ -298,7 +300,7 @@ look_around(Producer *producer)
 	{
 		save(producer, false);
 		producer->row->produced = producer->sent;
-		report(producer, producer->slot->rate);
+		report(producer);
 	}
 	if (TimestampDifferenceExceeds(producer->logged_at, now, LOG_MS))
 		log_progress(producer, now);

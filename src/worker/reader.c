@@ -44,12 +44,11 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/usercontext.h"
-#include "window/close.h"
-#include "window/segment.h"
 #include "window/watermark.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
 #include "worker/reader.h"
+#include "worker/tend.h"
 #include "worker/worker.h"
 
 #define POLL_MESSAGES		10000	/* taken from the source at a time */
@@ -92,7 +91,7 @@ typedef struct Reader
 	TimestampTz refreshed_at;
 	TimestampTz published_at;
 	TimestampTz reclaimed_at;
-	bool		reclaim;		/* a compaction left dead segments */
+	bool		reclaim;		/* there are dead segments to give back */
 } Reader;
 
 /* Has anything been changed that the served views depend on? */
@@ -294,11 +293,6 @@ wait_for_messages(Reader *reader)
 							 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
 	AcceptInvalidationMessages();
 }
 
@@ -425,14 +419,10 @@ count_batch(Reader *reader, TimestampTz started)
 		WeirServed *served = lfirst(lc);
 		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId,
 											   served->view->view);
-		double		seconds;
 
 		if (entry == NULL)
 			continue;
-		seconds = entry->last_commit == 0 ? 1.0 :
-			Max((now - entry->last_commit) / 1e6, 0.001);
-		entry->rate += (reader->batch.nrecords / seconds - entry->rate) *
-			Min(1.0, seconds / 5.0);
+		weir_rate_count(&entry->rate, reader->batch.nrecords);
 		entry->last_commit = now;
 		entry->commit_us = now - started;
 		entry->failures = 0;
@@ -587,146 +577,23 @@ refresh_ends(Reader *reader)
 		reader->assigned = false;
 }
 
-/* ------------------------------------------------------ close and compact */
+/* -------------------------------------------------------------- the loop */
 
-/* A close failed: write it down, try again later. */
-static void
-close_failed(Reader *reader, WeirServed *served, ErrorData *error)
-{
-	Oid			view = served->view->view;
-	bool		retry = weir_error_class(error->sqlerrcode) == WEIR_ERROR_RETRY;
-
-	served->close_failures++;
-	served->close_retry_at = weir_shmem_retry_at(served->close_failures);
-	if (!retry && weir_worker_begin(reader->slot->object) &&
-		weir_view_lock(view, ExclusiveLock, true))
-	{
-		WeirView   *row = weir_view_get(view, true);
-
-		if (row != NULL && weir_view_may_run(row))
-			weir_view_set_status(view, WEIR_CLOSE_FAILED, error);
-	}
-	if (IsTransactionState())
-		weir_worker_commit();
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 errmsg("could not close windows of a continuous view: %s",
-					error->message)));
-	ConditionVariableBroadcast(&weir_shared->progress);
-}
-
-/*
- * Run work on one view in a transaction of its own.  An error is that view's
- * alone: it is returned, copied into the batch's context.
- */
-typedef bool (*ViewWork) (WeirServed *served);
-
-static ErrorData *
-in_own_transaction(Reader *reader, WeirServed *served, ViewWork work,
-				   bool *done)
-{
-	MemoryContext context = reader->context;
-	ErrorData  *volatile error = NULL;
-
-	*done = false;
-	PG_TRY();
-	{
-		if (weir_worker_begin(reader->slot->object))
-			*done = work(served);
-		weir_worker_commit();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	return error;
-}
-
-static void
-close_view(Reader *reader, WeirServed *served)
-{
-	ErrorData  *error;
-	bool		done;
-
-	if (!weir_close_due(served) ||
-		served->close_retry_at > GetCurrentTimestamp())
-		return;
-	pgstat_report_activity(STATE_RUNNING, "closing windows");
-	error = in_own_transaction(reader, served, weir_close_windows, &done);
-	if (error != NULL)
-	{
-		close_failed(reader, served, error);
-		return;
-	}
-	if (done)
-		served->close_failures = 0;
-	served->close_retry_at = done ? 0 : weir_shmem_retry_at(1);
-	ConditionVariableBroadcast(&weir_shared->progress);
-}
-
-static bool
-compact_view(WeirServed *served)
-{
-	return weir_segment_compaction_due(served->view) &&
-		weir_segment_compact(served->view, served->plan);
-}
-
-static bool
-reclaim_view(WeirServed *served)
-{
-	return weir_segment_reclaim(served->view) > 0;
-}
-
-static void
-report_merge_error(Reader *reader, WeirServed *served, ErrorData *error)
-{
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 errmsg("could not merge segments of a continuous view: %s",
-					error->message)));
-}
-
-/*
- * Close what is due for each view; compact and reclaim.  Runs after a batch
- * and on ticks.
- */
+/* Close, compact and reclaim; after a batch and on ticks. */
 static void
 tend_views(Reader *reader, bool wrote)
 {
-	ListCell   *lc;
-	bool		reclaim = reader->reclaim && elapsed(reader->reclaimed_at, 1000);
+	bool		reclaim = reader->reclaim &&
+		elapsed(reader->reclaimed_at, RECLAIM_MS);
 
 	MemoryContextSwitchTo(reader->context);
-	foreach(lc, reader->assignment->served)
-	{
-		WeirServed *served = lfirst(lc);
-		ErrorData  *error = NULL;
-		bool		done = false;
-
-		close_view(reader, served);
-		if (wrote)
-			error = in_own_transaction(reader, served, compact_view, &done);
-		if (error != NULL)
-			report_merge_error(reader, served, error);
-		reader->reclaim |= done;
-		if (reclaim || done)
-		{
-			error = in_own_transaction(reader, served, reclaim_view, &done);
-			if (error != NULL)
-				report_merge_error(reader, served, error);
-		}
-	}
 	if (reclaim)
+	{
 		reader->reclaimed_at = GetCurrentTimestamp();
+		reader->reclaim = false;
+	}
+	reader->reclaim |= weir_tend_views(reader->assignment, wrote, reclaim);
 }
-
-/* -------------------------------------------------------------- the loop */
 
 /* Publish positions for lag tools, now and then. */
 static void
@@ -826,6 +693,11 @@ turn(Reader *reader)
 	WeirAssignment *assignment = reader->assignment;
 	bool		wrote = false;
 
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
 	if (weir_claim_handed(reader->slot))
 		reader->assigned = false;
 	if (!reader->assigned)

@@ -76,9 +76,10 @@ connect_to(const char *port, const char *idempotence)
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_t *rk;
 	char		reason[256];
-	char		bootstrap[64];
+	char		bootstrap[300];
 
-	snprintf(bootstrap, sizeof(bootstrap), "127.0.0.1:%s", port);
+	snprintf(bootstrap, sizeof(bootstrap), "%s%s",
+			 strchr(port, ':') ? "" : "127.0.0.1:", port);
 	set_conf(conf, "bootstrap.servers", bootstrap);
 	set_conf(conf, "log_level", "3");
 	set_conf(conf, "enable.idempotence", idempotence);

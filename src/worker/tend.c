@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * tend.c
+ *	  What a reader does for its views between batches: close windows, merge
+ *	  segments, give space back.
+ *
+ * Each is a transaction of its own for one view.  An error is that view's
+ * alone and does not keep the reader from reading: a close that fails is
+ * tried again with back-off while the windows stay open.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "pgstat.h"
+#include "storage/condition_variable.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/error.h"
+#include "window/close.h"
+#include "window/segment.h"
+#include "worker/tend.h"
+
+/* A close failed: write it down, try again later. */
+static void
+close_failed(WeirAssignment *assignment, WeirServed *served, ErrorData *error)
+{
+	Oid			view = served->view->view;
+	bool		retry = weir_error_class(error->sqlerrcode) == WEIR_ERROR_RETRY;
+
+	served->close_failures++;
+	served->close_retry_at = weir_shmem_retry_at(served->close_failures);
+	if (!retry && weir_worker_begin(assignment->slot->object) &&
+		weir_view_lock(view, ExclusiveLock, true))
+	{
+		WeirView   *row = weir_view_get(view, true);
+
+		if (row != NULL && weir_view_may_run(row))
+			weir_view_set_status(view, WEIR_CLOSE_FAILED, error);
+	}
+	if (IsTransactionState())
+		weir_worker_commit();
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not close windows of a continuous view: %s",
+					error->message)));
+	ConditionVariableBroadcast(&weir_shared->progress);
+}
+
+/*
+ * Run work on one view in a transaction of its own.  An error is that view's
+ * alone: it is returned, copied into the current memory context.
+ */
+typedef bool (*ViewWork) (WeirServed *served);
+
+static ErrorData *
+in_own_transaction(WeirAssignment *assignment, WeirServed *served, ViewWork work,
+				   bool *done)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	*done = false;
+	PG_TRY();
+	{
+		if (weir_worker_begin(assignment->slot->object))
+			*done = work(served);
+		weir_worker_commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+static void
+close_view(WeirAssignment *assignment, WeirServed *served)
+{
+	ErrorData  *error;
+	bool		done;
+
+	if (!weir_close_due(served) ||
+		served->close_retry_at > GetCurrentTimestamp())
+		return;
+	pgstat_report_activity(STATE_RUNNING, "closing windows");
+	error = in_own_transaction(assignment, served, weir_close_windows, &done);
+	if (error != NULL)
+	{
+		close_failed(assignment, served, error);
+		return;
+	}
+	if (done)
+		served->close_failures = 0;
+	served->close_retry_at = done ? 0 : weir_shmem_retry_at(1);
+	ConditionVariableBroadcast(&weir_shared->progress);
+}
+
+static bool
+compact_view(WeirServed *served)
+{
+	return weir_segment_compaction_due(served->view) &&
+		weir_segment_compact(served->view, served->plan);
+}
+
+static bool
+reclaim_view(WeirServed *served)
+{
+	return weir_segment_reclaim(served->view);
+}
+
+static void
+report_merge_error(ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not merge segments of a continuous view: %s",
+					error->message)));
+}
+
+bool
+weir_tend_views(WeirAssignment *assignment, bool wrote, bool reclaim)
+{
+	bool		more = false;
+	ListCell   *lc;
+
+	foreach(lc, assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+		ErrorData  *error = NULL;
+		bool		compacted = false;
+		bool		wanted = false;
+
+		close_view(assignment, served);
+		if (wrote)
+			error = in_own_transaction(assignment, served, compact_view,
+									   &compacted);
+		if (error != NULL)
+			report_merge_error(error);
+		if (!reclaim && !compacted)
+			continue;
+		error = in_own_transaction(assignment, served, reclaim_view, &wanted);
+		if (error != NULL)
+			report_merge_error(error);
+		more |= wanted || error != NULL;
+	}
+	return more;
+}
