@@ -236,7 +236,8 @@ sub load_records
 		END \$\$;
 		SET work_mem = '256MB';
 		CREATE TABLE record AS
-		SELECT *, max(least(ts, recorded)) OVER (PARTITION BY partition ORDER BY "offset"
+		SELECT *, max(CASE WHEN ts IS NOT NULL THEN least(ts, recorded) END)
+			OVER (PARTITION BY partition ORDER BY "offset"
 				ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) - $delay AS bound
 		FROM (SELECT partition, "offset",
 		             '1970-01-01Z'::timestamptz + dump.ts * interval '1 ms' AS recorded,
