@@ -21,6 +21,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -323,6 +324,8 @@ weir_view_lock(Oid view, LOCKMODE mode, bool conditional)
 {
 	LOCKTAG		tag;
 
+	if (conditional && !ConditionalLockRelationOid(view, AccessShareLock))
+		return false;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, view, 1);
 	if (LockAcquire(&tag, mode, false,
 					conditional) == LOCKACQUIRE_NOT_AVAIL)

@@ -94,8 +94,9 @@ extern void weir_view_disarm(Oid view);
  * The view's lock: a heavyweight lock of our own on its oid that readers of
  * the view never meet.  SHARE for flush, EXCLUSIVE for close, compaction and
  * commands; held to the end of the transaction.  Conditional: false if not
- * to be had at once.  The state row must be read with a snapshot taken after
- * it (I5).
+ * to be had at once; then the view itself is locked too, against a DROP that
+ * would go on to what lies behind it while we do (I9).  The state row must be
+ * read with a snapshot taken after it (I5).
  */
 extern bool weir_view_lock(Oid view, LOCKMODE mode, bool conditional);
 

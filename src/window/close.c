@@ -90,7 +90,7 @@ weir_close_windows(WeirServed *served)
 		return false;
 	PushActiveSnapshot(GetLatestSnapshot());
 	view = weir_view_get(served->view->view, true);
-	if (view == NULL || !weir_view_may_run(view))
+	if (!weir_served_stays(served, view))
 	{
 		PopActiveSnapshot();
 		return false;

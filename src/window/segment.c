@@ -225,14 +225,15 @@ truncate_segment(Oid segment)
 }
 
 bool
-weir_segment_reclaim(const WeirView *view)
+weir_segment_reclaim(const WeirView *view, bool all)
 {
+	int			wanted = all ? WEIR_SEGMENTS - 1 : ENOUGH_FREE;
 	bool		listed[WEIR_SEGMENTS] = {false};
 	int			nfree = 0;
 
 	for (int i = 0; i < WEIR_SEGMENTS; i++)
 		nfree += segment_blocks(view->segments[i]) == 0;
-	if (nfree >= ENOUGH_FREE)
+	if (nfree >= wanted)
 		return false;
 	if (!weir_view_lock(view->view, ShareLock, true))
 		return true;
@@ -244,5 +245,5 @@ weir_segment_reclaim(const WeirView *view)
 			nfree++;
 	}
 	WEIR_FAULT("reclaimed");
-	return nfree < ENOUGH_FREE;
+	return nfree < wanted;
 }

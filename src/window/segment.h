@@ -29,10 +29,10 @@ extern bool weir_segment_compaction_due(const WeirView *view);
 extern bool weir_segment_compact(const WeirView *view, const WeirPlan *plan);
 
 /*
- * Give back the space of dead segments while fewer than three are free; waits
- * for nothing.  True if there is still more to do.  Needs a transaction of
- * its own.
+ * Give back the space of dead segments, while fewer than three are free or
+ * all of it; waits for nothing.  True if there is still more to do.  Needs a
+ * transaction of its own.
  */
-extern bool weir_segment_reclaim(const WeirView *view);
+extern bool weir_segment_reclaim(const WeirView *view, bool all);
 
 #endif							/* WEIR_SEGMENT_H */

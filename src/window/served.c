@@ -36,6 +36,13 @@ weir_view_may_run(const WeirView *view)
 		view->status != WEIR_STOPPED;
 }
 
+bool
+weir_served_stays(const WeirServed *served, const WeirView *row)
+{
+	return row != NULL && weir_view_may_run(row) &&
+		row->owner == served->view->owner;
+}
+
 /* The owner needs SELECT on the stream for as long as the view reads it. */
 static void
 check_stream_rights(const WeirView *view)
@@ -300,7 +307,7 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 						get_rel_name(served->view->view))));
 	PushActiveSnapshot(GetLatestSnapshot());
 	view = weir_view_get(served->view->view, true);
-	if (view == NULL || !weir_view_may_run(view))
+	if (!weir_served_stays(served, view))
 	{
 		PopActiveSnapshot();
 		return false;

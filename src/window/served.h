@@ -78,4 +78,11 @@ extern bool weir_served_idle_matters(const WeirServed *served);
 /* May a view with this row be served at all? */
 extern bool weir_view_may_run(const WeirView *view);
 
+/*
+ * Does the view stay with its reader, given its row as it is now, or NULL?
+ * One whose owner has changed leaves and comes back as the new owner's, whose
+ * rights and user mapping may be others.
+ */
+extern bool weir_served_stays(const WeirServed *served, const WeirView *row);
+
 #endif							/* WEIR_SERVED_H */

@@ -654,7 +654,7 @@ drop_forbidden(Reader *reader)
 			WeirServed *served = lfirst(lc);
 			WeirView   *view = weir_view_get(served->view->view, true);
 
-			if (view == NULL || !weir_view_may_run(view))
+			if (!weir_served_stays(served, view))
 				leavers = lappend(leavers, served);
 		}
 	}

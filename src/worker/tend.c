@@ -112,9 +112,16 @@ compact_view(WeirServed *served)
 }
 
 static bool
-reclaim_view(WeirServed *served)
+reclaim_some(WeirServed *served)
 {
-	return weir_segment_reclaim(served->view);
+	return weir_segment_reclaim(served->view, false);
+}
+
+static bool
+reclaim_all(WeirServed *served)
+{
+	return weir_segment_reclaim(served->view, true) ||
+		weir_segment_compaction_due(served->view);
 }
 
 static void
@@ -126,6 +133,26 @@ report_merge_error(ErrorData *error)
 					error->message)));
 }
 
+/*
+ * Merge segments of a view and give space back.  After a batch as much as
+ * compaction needs, otherwise all of it.  True: something is left to do.
+ */
+static bool
+merge_view(WeirAssignment *assignment, WeirServed *served, bool wrote)
+{
+	ErrorData  *error;
+	bool		compacted;
+	bool		left = false;
+
+	error = in_own_transaction(assignment, served, compact_view, &compacted);
+	if (error == NULL)
+		error = in_own_transaction(assignment, served,
+								   wrote ? reclaim_some : reclaim_all, &left);
+	if (error != NULL)
+		report_merge_error(error);
+	return left || wrote || error != NULL;
+}
+
 bool
 weir_tend_views(WeirAssignment *assignment, bool wrote, bool reclaim)
 {
@@ -135,22 +162,10 @@ weir_tend_views(WeirAssignment *assignment, bool wrote, bool reclaim)
 	foreach(lc, assignment->served)
 	{
 		WeirServed *served = lfirst(lc);
-		ErrorData  *error = NULL;
-		bool		compacted = false;
-		bool		wanted = false;
 
 		close_view(assignment, served);
-		if (wrote)
-			error = in_own_transaction(assignment, served, compact_view,
-									   &compacted);
-		if (error != NULL)
-			report_merge_error(error);
-		if (!reclaim && !compacted)
-			continue;
-		error = in_own_transaction(assignment, served, reclaim_view, &wanted);
-		if (error != NULL)
-			report_merge_error(error);
-		more |= wanted || error != NULL;
+		if (wrote || reclaim)
+			more |= merge_view(assignment, served, wrote);
 	}
 	return more;
 }
