@@ -162,7 +162,8 @@ DROP MATERIALIZED VIEW IF EXISTS nothing;
 --
 -- Options
 --
-ALTER MATERIALIZED VIEW other.minutely SET (weir.emit = 'final', weir.retention = '30 days');
+ALTER MATERIALIZED VIEW other.minutely SET (weir.emit = 'final');
+ALTER MATERIALIZED VIEW other.minutely SET (weir.retention = '30 days');
 ALTER VIEW other.minutely SET (weir.on_late = 'count');
 SELECT emit, on_late, retention FROM weir.view WHERE view = 'other.minutely'::regclass;
 SELECT weir.definition('other.minutely');
@@ -197,13 +198,13 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS hopping WITH (weir.continuous) AS :query;
 EXPLAIN CREATE MATERIALIZED VIEW bad WITH (weir.continuous) AS :query;
 REFRESH MATERIALIZED VIEW hopping WITH NO DATA;
 -- a column list, every option, a name that needs quotes, names that are taken
-CREATE MATERIALIZED VIEW "A view" ("The start", n) WITH (weir.continuous, weir.start = '2024-01-01 12:00:00+01', weir.emit = 'final', weir.lateness = '90 s', weir.on_late = 'count', weir.retention = '1 month')
+CREATE MATERIALIZED VIEW "A view" ("The start", n) WITH (weir.continuous, weir.start = '2024-01-01 12:00:00+01', weir.emit = 'final', weir.lateness = '90 s', weir.on_late = 'count')
 AS :query WITH NO DATA;
 SELECT weir.definition('"A view"');
 CREATE MATERIALIZED VIEW per_minute WITH (weir.start = 'latest') AS :query WITH NO DATA;
 SELECT query, closed, segments[1] FROM weir.view WHERE view = 'per_minute'::regclass;
 -- the function does the same
-SELECT weir.create_view('shop.by_function', :'query', start => 'latest', emit => 'final', lateness => '90 s', on_late => 'count', retention => '1 month', with_data => false);
+SELECT weir.create_view('shop.by_function', :'query', start => 'latest', emit => 'final', lateness => '90 s', on_late => 'count', with_data => false);
 SELECT weir.definition('by_function');
 -- what definition gives can be run again
 CREATE SCHEMA again;

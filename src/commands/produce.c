@@ -202,7 +202,7 @@ weir_producer_activity(PG_FUNCTION_ARGS)
 			continue;
 		values[0] = CStringGetTextDatum(NameStr(slots[i].name));
 		values[1] = Int32GetDatum(slots[i].pid);
-		values[2] = Float8GetDatum(slots[i].rate);
+		values[2] = Float8GetDatum(weir_rate_now(&slots[i].rate));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_VOID();

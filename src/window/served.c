@@ -90,12 +90,17 @@ weir_served_read_position(WeirServed *served)
 	int			before = served->npartitions;
 	bool	   *idle;
 
+	if (served->checkpoints != NULL)
+		pfree(served->checkpoints);
 	served->checkpoints = weir_checkpoint_read(served->view->view,
 											   &served->npartitions);
 	served->pending = NULL;
 	idle = palloc0_array(bool, served->npartitions + 1);
 	if (served->idle != NULL)
+	{
 		memcpy(idle, served->idle, Min(before, served->npartitions));
+		pfree(served->idle);
+	}
 	served->idle = idle;
 	served->watermark = DT_NOBEGIN;
 	for (int p = 0; p < served->npartitions; p++)
@@ -229,11 +234,20 @@ aggregate_batch(WeirServed *served, const WeirBatch *batch,
 static void
 set_anchors(const WeirBatch *batch, WeirCheckpoint *checkpoints)
 {
-	for (int i = batch->nrecords - 1; i >= 0; i--)
+	bool	   *seen = palloc0_array(bool, batch->npartitions);
+	int			unseen = 0;
+
+	for (int p = 0; p < batch->npartitions; p++)
+		unseen += batch->to[p] > batch->from[p];
+	for (int i = batch->nrecords - 1; i >= 0 && unseen > 0; i--)
 	{
 		const WeirMessage *message = &batch->records[i].message;
 		WeirCheckpoint *checkpoint = &checkpoints[message->partition];
 
+		if (seen[message->partition])
+			continue;
+		seen[message->partition] = true;
+		unseen--;
 		if (message->offset <= checkpoint->anchor_offset)
 			continue;
 		checkpoint->anchor_offset = message->offset;
@@ -243,6 +257,7 @@ set_anchors(const WeirBatch *batch, WeirCheckpoint *checkpoints)
 													 message->value,
 													 message->value_len);
 	}
+	pfree(seen);
 }
 
 /* Write the checkpoint rows that differ from what is stored. */
@@ -262,6 +277,18 @@ write_checkpoints(WeirServed *served, WeirCheckpoint *checkpoints,
 		now->watermark = watermark;
 		weir_checkpoint_update(served->view->view, now);
 	}
+}
+
+/*
+ * A view that had failed takes batches again.  If its lock is shared now, the
+ * next batch says so.
+ */
+static void
+note_healed(const WeirView *view)
+{
+	if (view->status == WEIR_FAILED &&
+		weir_view_lock(view->view, ExclusiveLock, true))
+		weir_view_set_status(view->view, WEIR_RUNNING, NULL);
 }
 
 bool
@@ -309,6 +336,7 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 													  read_to_end);
 	record_idle(served, checkpoints, read_to_end, served->pending_watermark);
 	write_checkpoints(served, checkpoints, served->pending_watermark);
+	note_healed(view);
 	WEIR_FAULT("flush-checkpoint");
 	served->pending = checkpoints;
 	PopActiveSnapshot();

@@ -54,7 +54,7 @@
 #include "worker/worker.h"
 
 #define CHUNK			10000	/* messages between two looks at the world */
-#define SLICE			USECS_PER_SEC	/* of a generator's time, at most */
+#define SLICE			1000	/* messages in a slice, about, at most */
 #define POLL			1000	/* messages taken from a generator at once */
 #define FETCH			1000	/* rows fetched from a query at once */
 #define SAVE_MS			1000	/* between two updates of produced */
@@ -202,13 +202,15 @@ load_producer(WeirSlot *slot)
 	return producer;
 }
 
-/* Tell shared memory how far and how fast it goes. */
+/* Tell shared memory how far it has come. */
 static void
-report(Producer *producer, double rate)
+report(Producer *producer)
 {
+	uint64		records = Max(producer->sent - producer->sent_before, 0);
+
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	producer->slot->records = Max(producer->sent - producer->sent_before, 0);
-	producer->slot->rate = rate;
+	weir_rate_count(&producer->slot->rate, records - producer->slot->records);
+	producer->slot->records = records;
 	LWLockRelease(weir_shared->lock);
 }
 
@@ -247,7 +249,7 @@ log_progress(Producer *producer, TimestampTz now)
 	ereport(LOG,
 			(errmsg("producer \"%s\" produced %lld events, %.0f events/s",
 					producer->row->name, (long long) producer->sent, rate)));
-	report(producer, rate);
+	report(producer);
 	producer->logged = producer->sent;
 	producer->logged_at = now;
 }
@@ -298,7 +300,7 @@ look_around(Producer *producer)
 	{
 		save(producer, false);
 		producer->row->produced = producer->sent;
-		report(producer, producer->slot->rate);
+		report(producer);
 	}
 	if (TimestampDifferenceExceeds(producer->logged_at, now, LOG_MS))
 		log_progress(producer, now);
@@ -413,18 +415,22 @@ send_range(Producer *producer, int32 partition, int64 from, int64 to)
 }
 
 /*
- * The end of the next slice: short enough in time and messages, long enough
- * to have one, and not beyond what is readable.
+ * The end of the next slice: a second of the generator's time, or what gives
+ * SLICE messages if that is longer; at most max messages, at least one, and
+ * not beyond what is readable.
  */
 static TimestampTz
 slice_end(Producer *producer, int partitions, TimestampTz from, int max)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz to = Min(now, from + SLICE);
+	double		seconds = Max(1, SLICE / producer->pace);
+	TimestampTz to = now;
 	int64		there;
 
 	if (to <= from)
 		return from;
+	if (seconds < (now - from) / (double) USECS_PER_SEC)
+		to = from + (TimestampTz) (seconds * USECS_PER_SEC);
 	there = messages_before(producer, partitions, to, NULL) - producer->sent;
 	if (there <= 0)
 		to = instant_of(producer, partitions, producer->sent + 1, from, now);

@@ -60,6 +60,7 @@
 #define REFRESH_MS			10000	/* between looks at the partitions */
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
+#define QUIET_MS			1000	/* silence that raises doubt */
 
 int			weir_batch_time = 500;
 int			weir_max_rate = 0;
@@ -69,6 +70,7 @@ typedef struct Reader
 	WeirSlot   *slot;
 	WeirAssignment *assignment;
 	bool		assigned;
+	bool		heard;			/* anything, since it was assigned */
 	int			failures;		/* in a row, outside of any view */
 
 	/* the batch at hand */
@@ -79,9 +81,12 @@ typedef struct Reader
 	int64	   *eof;			/* end of file seen at, or -1 */
 	Size		bytes;
 	bool		moved;			/* an end moved without records */
+	bool		doubted;		/* is it the log that was read before? */
 	TimestampTz began;			/* 0: nothing collected yet */
 
 	/* when things were done last */
+	TimestampTz quiet_since;	/* waiting for any message, or 0 */
+	TimestampTz assigned_at;
 	TimestampTz answered_at;
 	TimestampTz refreshed_at;
 	TimestampTz published_at;
@@ -134,6 +139,7 @@ begin_batch(Reader *reader)
 	reader->batch.records = palloc_array(WeirRecord, reader->room);
 	reader->bytes = 0;
 	reader->moved = false;
+	reader->doubted = false;
 	reader->began = 0;
 }
 
@@ -195,6 +201,28 @@ room_in_batch(const Reader *reader)
 }
 
 /*
+ * Something has arrived, or nothing.  A topic that is deleted falls silent;
+ * made anew and longer than before, it would go on as if nothing had been.
+ * So what ends a silence is not taken before the anchors were read again.
+ * What an assignment brings is not doubted, else it might never be taken.
+ */
+static void
+note_arrival(Reader *reader, bool arrived)
+{
+	if (arrived)
+	{
+		reader->doubted |= reader->quiet_since != 0 && reader->heard &&
+			reader->assignment->stream->kind == WEIR_KAFKA &&
+			elapsed(reader->quiet_since, QUIET_MS) &&
+			elapsed(reader->assigned_at, 2 * QUIET_MS);
+		reader->quiet_since = 0;
+		reader->heard = true;
+	}
+	else if (reader->quiet_since == 0)
+		reader->quiet_since = GetCurrentTimestamp();
+}
+
+/*
  * Take what is here now.  True if the batch is full.
  */
 static bool
@@ -207,7 +235,9 @@ drain(Reader *reader)
 	while ((room = room_in_batch(reader)) > 0)
 	{
 		n = weir_source_poll(reader->assignment->source, messages, room);
-		if (n == 0)
+		if (reader->began == 0)
+			note_arrival(reader, n > 0);
+		if (n == 0 || reader->doubted)
 			break;
 		for (int i = 0; i < n; i++)
 			take_message(reader, &messages[i]);
@@ -272,13 +302,14 @@ collect(Reader *reader)
 {
 	bool		full = drain(reader);
 
-	if (!full && (reader->began == 0 ||
-				  !elapsed(reader->began, weir_batch_time)))
+	if (!full && !reader->doubted &&
+		(reader->began == 0 ||
+		 !elapsed(reader->began, weir_batch_time)))
 	{
 		wait_for_messages(reader);
 		full = drain(reader);
 	}
-	if (reader->began == 0)
+	if (reader->began == 0 || reader->doubted)
 		return false;
 	return full || elapsed(reader->began, weir_batch_time) || invalidated;
 }
@@ -388,14 +419,10 @@ count_batch(Reader *reader, TimestampTz started)
 		WeirServed *served = lfirst(lc);
 		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId,
 											   served->view->view);
-		double		seconds;
 
 		if (entry == NULL)
 			continue;
-		seconds = entry->last_commit == 0 ? 1.0 :
-			Max((now - entry->last_commit) / 1e6, 0.001);
-		entry->rate += (reader->batch.nrecords / seconds - entry->rate) *
-			Min(1.0, seconds / 5.0);
+		weir_rate_count(&entry->rate, reader->batch.nrecords);
 		entry->last_commit = now;
 		entry->commit_us = now - started;
 		entry->failures = 0;
@@ -678,6 +705,9 @@ turn(Reader *reader)
 		if (!weir_assignment_make(assignment))
 			return false;
 		reader->assigned = true;
+		reader->assigned_at = GetCurrentTimestamp();
+		reader->quiet_since = 0;
+		reader->heard = false;
 		begin_batch(reader);
 	}
 	if (collect(reader))
@@ -688,8 +718,15 @@ turn(Reader *reader)
 		if (!commit_batch(reader, NULL))
 			return false;
 		wrote = nrecords > 0;
+		reader->quiet_since = 0;
 		begin_batch(reader);
 		keep_rate(reader, began, nrecords);
+	}
+	if (reader->doubted)
+	{
+		begin_batch(reader);
+		reader->assigned = false;
+		return true;
 	}
 	if (weir_worker_catalog_changed() || invalidated)
 		drop_forbidden(reader);

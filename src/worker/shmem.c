@@ -25,6 +25,9 @@
 /* A worker that was launched so long ago and has not attached never will. */
 #define ATTACH_TIMEOUT_SECONDS	60
 
+/* The window over which rates are measured, in microseconds. */
+#define RATE_SPAN	(5 * USECS_PER_SEC)
+
 WeirShared *weir_shared = NULL;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
@@ -291,16 +294,45 @@ weir_shmem_taken(const WeirSlot *slot)
 									   ATTACH_TIMEOUT_SECONDS * 1000);
 }
 
+/* Move a rate on to the span that contains now. */
+static void
+advance_rate(WeirRate *rate, TimestampTz now)
+{
+	int64		spans = (now - rate->since) / RATE_SPAN;
+
+	if (rate->since == 0 || now < rate->since || spans > 1)
+	{
+		rate->since = now;
+		rate->previous = rate->count = 0;
+	}
+	else if (spans == 1)
+	{
+		rate->since += RATE_SPAN;
+		rate->previous = rate->count;
+		rate->count = 0;
+	}
+}
+
+void
+weir_rate_count(WeirRate *rate, int64 n)
+{
+	advance_rate(rate, GetCurrentTimestamp());
+	rate->count += n;
+}
+
 /*
- * Records a second of a view.  Between commits the moving average that the
- * last one left is held down by the time that has passed since.
+ * The present span counts in full, the one before with what is left of it in
+ * a window of one span: so a burst is forgotten after two spans.
  */
 double
-weir_shmem_rate(const WeirViewEntry *entry)
+weir_rate_now(const WeirRate *rate)
 {
-	double		idle = (GetCurrentTimestamp() - entry->last_commit) / 1e6;
+	TimestampTz now = GetCurrentTimestamp();
+	WeirRate	moved = *rate;
+	double		part;
 
-	if (entry->last_commit == 0)
-		return 0;
-	return entry->rate / Max(1.0, idle);
+	advance_rate(&moved, now);
+	part = (double) (now - moved.since) / RATE_SPAN;
+	return (moved.previous * (1 - part) + moved.count) /
+		(RATE_SPAN / (double) USECS_PER_SEC);
 }

@@ -35,6 +35,14 @@ typedef enum WeirWorkerKind
 	WEIR_WORKER_PRODUCER
 } WeirWorkerKind;
 
+/* Events a second over the last few seconds, from two adjoining spans. */
+typedef struct WeirRate
+{
+	TimestampTz since;			/* start of the present span; 0: no event yet */
+	int64		count;			/* events in it */
+	int64		previous;		/* events in the span before */
+} WeirRate;
+
 typedef struct WeirSlot
 {
 	bool		in_use;
@@ -55,7 +63,7 @@ typedef struct WeirSlot
 	char		error[256];		/* last error outside of any view, or "" */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
-	double		rate;			/* producer: messages a second, of late */
+	WeirRate	rate;			/* producer: messages delivered */
 
 	/* of the last worker, while the slot is free */
 	int			failures;		/* in a row; 0: it ended well */
@@ -78,7 +86,7 @@ typedef struct WeirViewEntry
 	uint32		generation;		/* of that slot */
 	int			failures;		/* in a row, for the back-off */
 	TimestampTz retry_at;		/* no reader before; DT_NOEND: never */
-	double		rate;			/* records a second, moving average */
+	WeirRate	rate;			/* records read */
 	TimestampTz last_commit;
 	TimestampTz last_record;	/* newest Kafka timestamp applied */
 	int64		commit_us;		/* time of the last commit */
@@ -126,8 +134,9 @@ extern WeirPartitionEntry *weir_shmem_partition(Oid database, Oid stream,
 												int32 partition);
 extern WeirDatabase *weir_shmem_database(Oid database, bool create);
 
-/* Records a second now: the average decays while nothing is committed. */
-extern double weir_shmem_rate(const WeirViewEntry *entry);
+/* Count n events now; and how many there are a second. */
+extern void weir_rate_count(WeirRate *rate, int64 n);
+extern double weir_rate_now(const WeirRate *rate);
 
 /* Is the claim on this view held by a live reader? */
 extern bool weir_shmem_claimed(const WeirViewEntry *entry);

@@ -111,7 +111,7 @@ put_view(ReturnSetInfo *rsinfo, const WeirViewEntry *entry,
 	nulls[1] = slot == NULL;
 	values[2] = BoolGetDatum(slot && slot->main);
 	nulls[2] = slot == NULL;
-	values[3] = Float8GetDatum(weir_shmem_rate(entry));
+	values[3] = Float8GetDatum(weir_rate_now(&entry->rate));
 	values[4] = TimestampTzGetDatum(entry->last_commit);
 	nulls[4] = entry->last_commit == 0;
 	values[5] = Float8GetDatum(entry->commit_us / 1000.0);
