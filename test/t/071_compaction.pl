@@ -167,6 +167,7 @@ sql('DROP FOREIGN TABLE free_events CASCADE');
 
 start_run('held');
 my $session = $node->background_psql('postgres', on_error_stop => 1);
+$session->set_query_timer_restart;
 my $sum = q{SELECT count(*), sum(events), sum(revenue), min(events) FROM held};
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 my $first = $session->query_safe($sum);
