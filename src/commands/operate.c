@@ -75,14 +75,11 @@ take_goal(const WeirView *view)
 
 	goal->npartitions = weir_source_partitions(source);
 	goal->ends = palloc_array(WeirEnds, goal->npartitions);
-	for (int p = 0; p < goal->npartitions; p++)
-	{
-		if (!weir_source_ends(source, p, &goal->ends[p]))
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("could not learn the end of partition %d of"
-							" stream %s", p, stream->name)));
-	}
+	if (!weir_source_all_ends(source, goal->npartitions, goal->ends))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not learn the ends of stream %s",
+						stream->name)));
 	weir_source_close(source);
 	return goal;
 }

@@ -3,15 +3,12 @@
  * decode.c
  *	  Messages into rows of a stream, with a verdict for each.
  *
- * Three passes over the records:
+ * Three passes over the records of a call:
  *
  *	1.	scan the value and convert the needed columns by parsers that cannot
  *		fail; what only the type's input function can decide is put off
  *	2.	call the input functions for what was put off
  *	3.	judge: event time, NOT NULL, CHECK; then fill the error column
- *
- * The records of a call are taken in portions, so that all passes find them in
- * the processor's cache.
  *
  * Input functions and CHECK constraints may raise.  Pass 2, and the CHECK
  * constraints of pass 3, each run inside one subtransaction for all records;
@@ -46,9 +43,6 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-
-/* Records that go through all passes before the next ones do. */
-#define PORTION		1024
 
 /* A value for an input function, NULL for a domain to look at. */
 typedef struct Pending
@@ -618,12 +612,14 @@ allocate_rows(WeirDecoder *decoder, WeirRecord *records, int n)
 	}
 }
 
-/* The three passes over n records. */
-static void
-decode_portion(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
-			   int n)
+void
+weir_decode(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
+			int n)
 {
+	decoder->results = CurrentMemoryContext;
 	decoder->npending = 0;
+	decoder->maxpending = 0;
+	decoder->pending = NULL;
 	decoder->records = records;
 	decoder->nrecords = n;
 	allocate_rows(decoder, records, n);
@@ -650,17 +646,6 @@ decode_portion(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
 		if (decoder->error)
 			fill_error(decoder, &records[i]);
 	}
-}
-
-void
-weir_decode(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
-			int n)
-{
-	decoder->results = CurrentMemoryContext;
-	decoder->maxpending = 0;
-	decoder->pending = NULL;
-	for (int at = 0; at < n; at += PORTION)
-		decode_portion(decoder, source, records + at, Min(PORTION, n - at));
 }
 
 /* ---- setting up ------------------------------------------------------ */

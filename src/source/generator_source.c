@@ -386,14 +386,17 @@ generator_release(WeirSource *source)
 }
 
 static bool
-generator_ends(WeirSource *source, int32 partition, WeirEnds *ends)
+generator_ends(WeirSource *source, int32 first, int n, WeirEnds *ends)
 {
 	GeneratorSource *generator = (GeneratorSource *) source;
+	TimestampTz now = GetCurrentTimestamp();
 
-	ends->low = 0;
-	ends->high = weir_generator_end(&generator->options, partition,
-									GetCurrentTimestamp());
-	ends->stable = ends->high;
+	for (int i = 0; i < n; i++)
+	{
+		ends[i].low = 0;
+		ends[i].high = weir_generator_end(&generator->options, first + i, now);
+		ends[i].stable = ends[i].high;
+	}
 	return true;
 }
 

@@ -143,10 +143,13 @@ weir_kafka_mapping(Oid serverid, Oid userid)
 
 /* ---- questions ---- */
 
-/* What ListOffsets says about a time, -1 (end) or -2 (beginning). */
+/*
+ * What ListOffsets says about a time, -1 (end) or -2 (beginning), in one
+ * question for n partitions from first on; false if one had no answer.
+ */
 static bool
-ask(KafkaSource *source, WeirKafkaClient *client, int32 partition,
-	int64 about, int64 deadline, int64 *offset)
+ask(KafkaSource *source, WeirKafkaClient *client, int32 first, int n,
+	int64 about, int64 deadline, int64 *offsets)
 {
 	int			ms = weir_kafka_remaining(deadline);
 	rd_kafka_topic_partition_list_t *list;
@@ -154,18 +157,24 @@ ask(KafkaSource *source, WeirKafkaClient *client, int32 partition,
 
 	if (ms == 0)
 		return false;
-	list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, source->topic, partition)->offset =
-		about;
+	list = rd_kafka_topic_partition_list_new(n);
+	for (int i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(list, source->topic,
+										  first + i)->offset = about;
 	err = rd_kafka_offsets_for_times(client->rk, list, ms);
-	if (!err)
-		err = list->elems[0].err;
-	*offset = list->elems[0].offset;
+	for (int i = 0; i < n; i++)
+	{
+		if (!err)
+			err = list->elems[i].err;
+		offsets[i] = list->elems[i].offset;
+	}
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err)
 		weir_kafka_note(client, err, rd_kafka_err2str(err));
 	else if (client == source->reader)
 		source->down = false;
+	/* librdkafka waits without looking at interrupts */
+	CHECK_FOR_INTERRUPTS();
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -176,20 +185,29 @@ deadline_in(int ms)
 }
 
 static bool
-kafka_ends(WeirSource *base, int32 partition, WeirEnds *ends)
+kafka_ends(WeirSource *base, int32 first, int n, WeirEnds *ends)
 {
 	KafkaSource *source = (KafkaSource *) base;
 	int64		deadline = deadline_in(ASK_MS);
+	int64	   *low = palloc_array(int64, 3 * n);
+	int64	   *high = low + n;
+	int64	   *stable = high + n;
+	bool		answered;
 
-	if (!ask(source, source->asker, partition, RD_KAFKA_OFFSET_BEGINNING,
-			 deadline, &ends->low) ||
-		!ask(source, source->asker, partition, RD_KAFKA_OFFSET_END,
-			 deadline, &ends->high) ||
-		!ask(source, source->reader, partition, RD_KAFKA_OFFSET_END,
-			 deadline, &ends->stable))
-		return false;
-	ends->stable = Min(ends->stable, ends->high);
-	return true;
+	answered = ask(source, source->asker, first, n, RD_KAFKA_OFFSET_BEGINNING,
+				   deadline, low) &&
+		ask(source, source->asker, first, n, RD_KAFKA_OFFSET_END, deadline,
+			high) &&
+		ask(source, source->reader, first, n, RD_KAFKA_OFFSET_END, deadline,
+			stable);
+	for (int i = 0; answered && i < n; i++)
+	{
+		ends[i].low = low[i];
+		ends[i].high = high[i];
+		ends[i].stable = Min(stable[i], high[i]);
+	}
+	pfree(low);
+	return answered;
 }
 
 /* The reader's failure, if it has one, is a better reason than a time-out. */
@@ -235,7 +253,7 @@ kafka_offset_at(WeirSource *base, int32 partition, TimestampTz timestamp)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (ask(source, source->reader, partition, about,
+		if (ask(source, source->reader, partition, 1, about,
 				deadline_in(ASK_MS), &offset))
 		{
 			if (offset >= 0)
@@ -266,6 +284,7 @@ kafka_partitions(WeirSource *base)
 		}
 		rd_kafka_metadata_destroy(metadata);
 	}
+	CHECK_FOR_INTERRUPTS();
 	if (partitions == 0)
 		raise_unanswered(source, err ? err :
 						 RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
@@ -459,7 +478,7 @@ raise_out_of_range(KafkaSource *source)
 	int64		asked = source->next[partition];
 	WeirEnds	ends;
 
-	if (!kafka_ends(&source->base, partition, &ends) ||
+	if (!kafka_ends(&source->base, partition, 1, &ends) ||
 		(asked >= ends.low && asked <= ends.high))
 	{
 		/* Not shown, or of before this assignment: to be tried again. */

@@ -66,7 +66,8 @@ typedef struct WeirSourceMethods
 						   const WeirPosition *positions);
 	int			(*poll) (WeirSource *source, WeirMessage *messages, int max);
 	void		(*release) (WeirSource *source);
-	bool		(*ends) (WeirSource *source, int32 partition, WeirEnds *ends);
+	bool		(*ends) (WeirSource *source, int32 first, int n,
+						 WeirEnds *ends);
 	int64		(*offset_at) (WeirSource *source, int32 partition,
 							  TimestampTz timestamp);
 	char	   *(*headers) (WeirSource *source, const WeirMessage *message);
@@ -123,7 +124,17 @@ weir_source_release(WeirSource *source)
 static inline bool
 weir_source_ends(WeirSource *source, int32 partition, WeirEnds *ends)
 {
-	return source->methods->ends(source, partition, ends);
+	return source->methods->ends(source, partition, 1, ends);
+}
+
+/*
+ * The same for partitions 0 to n - 1 at once, ends[] by partition.  False,
+ * within 1 s, unless all have answered.
+ */
+static inline bool
+weir_source_all_ends(WeirSource *source, int n, WeirEnds *ends)
+{
+	return source->methods->ends(source, 0, n, ends);
 }
 
 /* The first offset whose timestamp is >= timestamp, or the end. */

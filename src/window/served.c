@@ -234,20 +234,11 @@ aggregate_batch(WeirServed *served, const WeirBatch *batch,
 static void
 set_anchors(const WeirBatch *batch, WeirCheckpoint *checkpoints)
 {
-	bool	   *seen = palloc0_array(bool, batch->npartitions);
-	int			unseen = 0;
-
-	for (int p = 0; p < batch->npartitions; p++)
-		unseen += batch->to[p] > batch->from[p];
-	for (int i = batch->nrecords - 1; i >= 0 && unseen > 0; i--)
+	for (int i = batch->nrecords - 1; i >= 0; i--)
 	{
 		const WeirMessage *message = &batch->records[i].message;
 		WeirCheckpoint *checkpoint = &checkpoints[message->partition];
 
-		if (seen[message->partition])
-			continue;
-		seen[message->partition] = true;
-		unseen--;
 		if (message->offset <= checkpoint->anchor_offset)
 			continue;
 		checkpoint->anchor_offset = message->offset;
@@ -257,7 +248,6 @@ set_anchors(const WeirBatch *batch, WeirCheckpoint *checkpoints)
 													 message->value,
 													 message->value_len);
 	}
-	pfree(seen);
 }
 
 /* Write the checkpoint rows that differ from what is stored. */

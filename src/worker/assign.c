@@ -381,15 +381,14 @@ compare_with_log(WeirAssignment *assignment)
 	WeirEnds   *ends = palloc_array(WeirEnds, assignment->npartitions);
 	ListCell   *lc;
 
+	if (!weir_source_all_ends(assignment->source, assignment->npartitions,
+							  ends))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not learn the ends of stream %s",
+						assignment->stream->name)));
 	for (int p = 0; p < assignment->npartitions; p++)
-	{
-		if (!weir_source_ends(assignment->source, p, &ends[p]))
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("could not learn the ends of partition %d of"
-							" stream %s", p, assignment->stream->name)));
 		weir_assignment_note_ends(assignment, p, &ends[p]);
-	}
 	foreach(lc, list_copy(assignment->served))
 	{
 		WeirServed *served = lfirst(lc);

@@ -559,18 +559,20 @@ static void
 refresh_ends(Reader *reader)
 {
 	WeirAssignment *assignment = reader->assignment;
+	int			n = assignment->npartitions;
+	WeirEnds   *ends;
 	bool		grown;
 
 	if (!elapsed(reader->refreshed_at, REFRESH_MS))
 		return;
 	reader->refreshed_at = GetCurrentTimestamp();
-	for (int p = 0; p < assignment->npartitions; p++)
+	ends = palloc_array(WeirEnds, n);
+	if (weir_source_all_ends(assignment->source, n, ends))
 	{
-		WeirEnds	ends;
-
-		if (weir_source_ends(assignment->source, p, &ends))
-			weir_assignment_note_ends(assignment, p, &ends);
+		for (int p = 0; p < n; p++)
+			weir_assignment_note_ends(assignment, p, &ends[p]);
 	}
+	pfree(ends);
 	grown = weir_source_partitions(assignment->source) !=
 		assignment->npartitions;
 	if (grown)

@@ -65,7 +65,7 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
   weir_node poll_ok same_rows row_differences
-  need_kafka kafka_start kafka_stop kafka_kill kafka_bootstrap
+  need_kafka kafka_start kafka_stop kafka_kill kafka_signal kafka_bootstrap
   kafka_topic kafka_delete_topic kafka_delete_records kafka_end_offsets
   kafka_produce
   kcat_dump kcat_load kcat_count kcat_produce
@@ -210,6 +210,11 @@ on the same port.
 
 In order, and with kill -9.
 
+=item kafka_signal(signal)
+
+Sends the broker a signal: after STOP it takes connections and never answers,
+until CONT.
+
 =item kafka_bootstrap()
 
 For C<bootstrap_servers>.
@@ -284,6 +289,15 @@ sub kafka_stop
 sub kafka_kill
 {
 	_kafka('kill', $kafka{dir});
+	return;
+}
+
+sub kafka_signal
+{
+	my ($signal) = @_;
+
+	chomp(my $pid = slurp_file("$kafka{dir}/pid"));
+	kill($signal, $pid) == 1 or croak "could not send SIG$signal to the broker";
 	return;
 }
 

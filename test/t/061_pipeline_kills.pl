@@ -39,7 +39,7 @@ generator(
 	$node, 'gen',
 	skew            => '10,1,1,1',
 	"limit"         => $events,
-	rate            => '0.8',
+	rate            => '0.6',
 	seed            => $seed,
 	disorder        => '4 minutes',
 	late_by         => '8 minutes',
@@ -188,6 +188,6 @@ pipeline_wait($node);
 note(sprintf '%5.1f s: all is read', time() - $started);
 cmp_ok(kcat_count('shop'), '>=', $events, 'no event was lost on the way in');
 pipeline_laws($node, 'shop');
-pipeline_oracles($node, 'shop', closed => 800, late => 50, dead => 10);
+pipeline_oracles($node, 'shop', closed => 1000, late => 50, dead => 10);
 
 done_testing();
