@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/database.h"
 #include "commands/dbcommands.h"
@@ -48,6 +49,25 @@ template_name(CreatedbStmt *statement)
 		defGetString(element) : DEFAULT_TEMPLATE;
 }
 
+/*
+ * May the current user create databases?  The server's own function for this
+ * is not exported by every minor release of 15.
+ */
+static bool
+may_create_databases(void)
+{
+	HeapTuple	role;
+	bool		may = superuser();
+
+	role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (HeapTupleIsValid(role))
+	{
+		may |= ((Form_pg_authid) GETSTRUCT(role))->rolcreatedb;
+		ReleaseSysCache(role);
+	}
+	return may;
+}
+
 /* May everybody with CREATEDB copy this database? */
 static bool
 is_template(Oid database)
@@ -67,7 +87,7 @@ is_template(Oid database)
 static bool
 may_copy(Oid database)
 {
-	return have_createdb_privilege() &&
+	return may_create_databases() &&
 		(is_template(database) ||
 		 pg_database_ownercheck(database, GetUserId()));
 }
