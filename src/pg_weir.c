@@ -43,15 +43,7 @@ define_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
-#ifdef WEIR_DEBUG
-	DefineCustomStringVariable("weir.fault",
-							   "Sets the fault points that act, and how.",
-							   "A list of point:action[:skip]; actions are wait, error and kill.",
-							   &weir_fault,
-							   "",
-							   PGC_SIGHUP, 0,
-							   NULL, NULL, NULL);
-#endif
+	weir_fault_init();
 
 	DefineCustomIntVariable("weir.max_catch_up",
 							"Sets the maximum number of catch-up readers in a database.",

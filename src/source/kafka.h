@@ -47,8 +47,6 @@ extern void weir_kafka_produce(WeirKafkaProducer *producer, int32 partition,
 /* Wait until everything queued is delivered; raises if something was not. */
 extern void weir_kafka_producer_flush(WeirKafkaProducer *producer);
 
-/* Messages delivered so far. */
-extern int64 weir_kafka_producer_delivered(WeirKafkaProducer *producer);
 extern void weir_kafka_producer_close(WeirKafkaProducer *producer);
 
 typedef struct WeirTopic

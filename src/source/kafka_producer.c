@@ -195,12 +195,6 @@ weir_kafka_producer_flush(WeirKafkaProducer *producer)
 		wait_for_reports(producer);
 }
 
-int64
-weir_kafka_producer_delivered(WeirKafkaProducer *producer)
-{
-	return producer->delivered;
-}
-
 /* What is still queued shall not be waited for. */
 static void
 purge(void *owner)

@@ -115,21 +115,6 @@ weir_claim_release(WeirSlot *slot, Oid view, bool failed)
 	LWLockRelease(weir_shared->lock);
 }
 
-void
-weir_claim_succeeded(WeirSlot *slot, Oid view)
-{
-	WeirViewEntry *entry;
-
-	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	entry = weir_shmem_view(MyDatabaseId, view);
-	if (entry != NULL)
-	{
-		entry->failures = 0;
-		entry->last_commit = GetCurrentTimestamp();
-	}
-	LWLockRelease(weir_shared->lock);
-}
-
 /* Without a main reader the foremost reader of the stream is main. */
 static bool
 should_be_main(const WeirSlot *slot)

@@ -26,9 +26,6 @@ extern List *weir_claim_mine(WeirSlot *slot);
  */
 extern void weir_claim_release(WeirSlot *slot, Oid view, bool failed);
 
-/* A batch of the view was committed: its back-off starts anew. */
-extern void weir_claim_succeeded(WeirSlot *slot, Oid view);
-
 /*
  * Publish the reader's positions.  If the stream has no main reader and this
  * one is the foremost, it becomes it.
