@@ -10,8 +10,8 @@ use List::Util qw(max);
 use Test::More;
 use WeirTest;
 
-# More with LIMIT=10000000.
-my $limit = $ENV{LIMIT} // 4_000_000;
+# Fewer records with LIMIT=n.
+my $limit = $ENV{LIMIT} // 10_000_000;
 my $mb    = 1024 * 1024;
 my $node  = weir_node('main', conf => "weir.batch_rows = 20000\n");
 
