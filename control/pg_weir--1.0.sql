@@ -377,9 +377,10 @@ FROM   weir.view v
        LEFT JOIN weir.view_state t ON t.closed = v.closed
        LEFT JOIN weir._stat_view() s ON s.view = v.view
        LEFT JOIN weir._stat_worker() w ON w.pid = s.pid
-       LEFT JOIN LATERAL (SELECT sum(x.lag)::bigint AS lag, max(x.watermark) AS watermark, sum(x.read)::bigint AS read,
-                                 sum(x.aggregated)::bigint AS aggregated, sum(x.filtered)::bigint AS filtered, sum(x.late)::bigint AS late,
-                                 sum(x.late_closed)::bigint AS late_closed, sum(x.dead_lettered + x.skipped)::bigint AS bad
+       LEFT JOIN LATERAL (SELECT sum(x.lag)::bigint AS lag, max(x.watermark) AS watermark, coalesce(sum(x.read), 0)::bigint AS read,
+                                 coalesce(sum(x.aggregated), 0)::bigint AS aggregated, coalesce(sum(x.filtered), 0)::bigint AS filtered,
+                                 coalesce(sum(x.late), 0)::bigint AS late, coalesce(sum(x.late_closed), 0)::bigint AS late_closed,
+                                 coalesce(sum(x.dead_lettered + x.skipped), 0)::bigint AS bad
                           FROM weir.stat_partition x WHERE x.view = v.view) p ON true;
 COMMENT ON VIEW weir.stat_view IS 'one row a continuous view: status, reader, rate, lag, watermark, counters, and the last error';
 GRANT SELECT ON weir.stat_view TO PUBLIC;
