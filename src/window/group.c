@@ -55,8 +55,6 @@ typedef struct PartExec
 	Datum		init;
 	FmgrInfo	final;
 	bool		has_final;
-	int16		result_length;
-	bool		result_by_value;
 	FunctionCallInfo call;
 	/* of the record at hand */
 	bool		skip;
@@ -209,7 +207,6 @@ prepare_part(WeirGroups *groups, const WeirPart *part, PartExec *exec)
 	exec->filter = compile(groups, part->filter);
 	exec->counts = part->aggfnoid == F_COUNT_ ||
 		part->aggfnoid == F_COUNT_ANY;
-	get_typlenbyval(part->type, &exec->result_length, &exec->result_by_value);
 
 	check_execute(part->aggfnoid);
 	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(part->aggfnoid));

@@ -183,7 +183,8 @@ weir_served_idle_matters(const WeirServed *served)
 
 /*
  * The watermark moved only because a partition is idle: a clock-driven move,
- * recorded once for each time that the partition falls idle.
+ * recorded once for each time that the partition falls idle, and again by a
+ * new reader, since only the reader's memory knows that it was recorded.
  */
 static void
 record_idle(WeirServed *served, const WeirCheckpoint *checkpoints,
