@@ -97,10 +97,14 @@ sub kill_held
 	$holder->query_safe("SELECT pg_advisory_lock(hashtext('$point'))");
 	set_fault("$point:wait");
 	$node->wait_for_log(qr/fault point $point reached/, $offset);
-	my $pid = $node->safe_psql(
-		'postgres', q{
-		SELECT pid FROM pg_stat_activity WHERE backend_type = 'weir reader'
-		AND backend_xid IS NOT NULL AND wait_event = 'advisory'});
+
+	# The log tells of the point before the reader waits there; and a reader
+	# that catches up may be held beside the main one.
+	my $held = q{FROM pg_stat_activity WHERE backend_type = 'weir reader'
+		AND backend_xid IS NOT NULL AND wait_event = 'advisory'};
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 $held")
+	  or die "no reader waits at $point";
+	my $pid = $node->safe_psql('postgres', "SELECT min(pid) $held");
 	my $beyond = beyond_here();
 
 	like($pid, qr/^\d+$/, "$point: the reader is inside a transaction");
