@@ -91,6 +91,14 @@ extern bool weir_stream_server_is(Oid serverid, WeirSourceKind *kind);
 extern WeirStream *weir_stream_get(Oid relid);
 
 /*
+ * A stream over a topic that no foreign table shows yet: of format raw, with
+ * one column, which has the headers as text.  options are those of a foreign
+ * table.  Needs a transaction.
+ */
+extern WeirStream *weir_stream_of_topic(Oid serverid, const char *topic,
+										List *options);
+
+/*
  * Open the stream's source as userid (whose user mapping is used).  Allocated
  * in the current memory context, closed when that is reset or deleted, by
  * weir_source_close() or at process exit.  Needs a transaction (it reads the
