@@ -99,6 +99,13 @@ extern WeirStream *weir_stream_of_topic(Oid serverid, const char *topic,
 										List *options);
 
 /*
+ * The greatest disorder and the time after which a partition may be idle, of
+ * a stream that need not be locked.  False if it is gone.
+ */
+extern bool weir_stream_times(Oid relid, int64 *watermark_delay,
+							  int64 *idle_timeout);
+
+/*
  * Open the stream's source as userid (whose user mapping is used).  Allocated
  * in the current memory context, closed when that is reset or deleted, by
  * weir_source_close() or at process exit.  Needs a transaction (it reads the
