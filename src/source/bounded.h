@@ -39,11 +39,20 @@ extern void weir_bounded_start(WeirBounded *bounded, int n,
 							   const WeirRange *ranges);
 
 /*
+ * Read the newest n offsets from now on, shared evenly among the partitions:
+ * what one has not got the others give.
+ */
+extern void weir_bounded_start_newest(WeirBounded *bounded, int64 n);
+
+/*
  * The next records of the ranges, *n of them, each partition in its order;
  * valid until the next call.  Waits for them, interruptibly.  NULL when all
  * ranges are read.
  */
 extern WeirRecord *weir_bounded_read(WeirBounded *bounded, int *n);
+
+/* The columns that are decoded, those for judging records among them. */
+extern Bitmapset *weir_bounded_columns(const WeirBounded *bounded);
 
 extern void weir_bounded_close(WeirBounded *bounded);
 

@@ -795,3 +795,13 @@ weir_decoder_create(WeirStream *stream, Bitmapset *needed)
 	prepare_shape(decoder);
 	return decoder;
 }
+
+Bitmapset *
+weir_decoder_columns(const WeirDecoder *decoder)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < decoder->nconversions; i++)
+		columns = bms_add_member(columns, decoder->conversions[i].attnum);
+	return columns;
+}

@@ -52,6 +52,9 @@ typedef struct WeirDecoder WeirDecoder;
 extern WeirDecoder *weir_decoder_create(WeirStream *stream,
 										Bitmapset *needed);
 
+/* The columns that it decodes: those needed, and those added to them. */
+extern Bitmapset *weir_decoder_columns(const WeirDecoder *decoder);
+
 /*
  * Decode n records whose message is filled in; everything allocated goes to
  * the current memory context (the batch's).  Never raises for what a message
