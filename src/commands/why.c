@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/checkpoint.h"
+#include "commands/maintain.h"
 #include "commands/why.h"
 #include "source/stream.h"
 #include "window/watermark.h"
@@ -188,7 +189,8 @@ weir_why_sentences(const WeirView *view)
 	if (n == 0)
 		return lappend(sentences, "The view has not learned yet where it starts.");
 	sentences = explain_counters(checkpoints, n, sentences);
-	return explain_watermark(view, checkpoints, n, sentences);
+	sentences = explain_watermark(view, checkpoints, n, sentences);
+	return list_concat(sentences, weir_maintain_sentences(view));
 }
 
 PG_FUNCTION_INFO_V1(weir_why);

@@ -58,7 +58,7 @@ extern WeirDecoder *weir_decoder_create(WeirStream *stream,
  * holds.  User-defined input functions and CHECK constraints run as the
  * caller's user: worker callers enter the stream owner's context first.
  * Needs a transaction; uses internal subtransactions only where a type has
- * no parser of ours.
+ * no parser of ours.  source NULL: headers are not known and read as NULL.
  */
 extern void weir_decode(WeirDecoder *decoder, WeirSource *source,
 						WeirRecord *records, int n);
