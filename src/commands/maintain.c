@@ -336,7 +336,7 @@ explain_due(const WeirView *view, List *sentences)
 		!weir_retain_due(view, bound))
 		return sentences;
 	return lappend(sentences,
-				   psprintf("Closed windows that end by %s are past weir.retention (%s) and go with the next maintenance.  Type: SELECT * FROM weir.maintain(); or once for all days: SELECT weir.schedule_maintenance();",
+				   psprintf("Closed windows that end by %s are past weir.retention (%s) and go with the next maintenance.  Type: SELECT * FROM weir.maintain(); or let pg_cron do it every day: SELECT weir.schedule_maintenance();",
 							time_text(bound), view->retention));
 }
 

@@ -34,8 +34,11 @@ raise_absent(const char *schedule, const char *command)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pg_cron is not loaded"),
-				 errhint("Install the package postgresql-%d-cron, put shared_preload_libraries = 'pg_cron,pg_weir', cron.database_name = %s and cron.use_background_workers = on into postgresql.conf, restart, and run CREATE EXTENSION pg_cron; or let any other scheduler run: %s",
+				 errhint("Install the package postgresql-%d-cron, put shared_preload_libraries = %s, cron.database_name = %s and cron.use_background_workers = on into postgresql.conf, restart, and run CREATE EXTENSION pg_cron; or let any other scheduler run: %s",
 						 PG_VERSION_NUM / 10000,
+						 quote_literal_cstr(psprintf("%s,pg_cron",
+													 GetConfigOption("shared_preload_libraries",
+																	 false, false))),
 						 quote_literal_cstr(database), command)));
 	if (strcmp(home, database) == 0)
 		ereport(ERROR,
