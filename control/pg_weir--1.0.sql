@@ -120,9 +120,10 @@ CREATE TABLE weir.late_event (
     late_bound timestamptz NOT NULL,
     key bytea,
     value bytea,
+    at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (view, partition, "offset")
 );
-COMMENT ON TABLE weir.late_event IS 'late and partly late records of each continuous view; late_bound is the greatest end of a window that was missed';
+COMMENT ON TABLE weir.late_event IS 'late and partly late records of each continuous view, at most weir.max_late_events; late_bound is the greatest end of a window that was missed; weir.late_events() shows them as columns';
 
 CREATE TABLE weir.exception (
     view regclass NOT NULL,
@@ -135,6 +136,18 @@ CREATE TABLE weir.exception (
 );
 CREATE INDEX ON weir.exception (view);
 COMMENT ON TABLE weir.exception IS 'clock-driven and manual moves of a watermark: the only ways in which rows may depend on timing';
+
+-- What is not there any more must be told by whoever looks for it.
+CREATE TABLE weir.trimmed (
+    view regclass NOT NULL,
+    what text NOT NULL CHECK (what IN ('closed rows', 'late events', 'dead letters', 'late events not stored')),
+    rows bigint NOT NULL,
+    up_to timestamptz NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (view, what)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE weir.trimmed IS 'what maintenance removed of each continuous view so far, and late events beyond weir.max_late_events; windows that end by up_to are concerned, of dead letters those stored by it';
+GRANT SELECT ON weir.trimmed TO PUBLIC;
 
 CREATE TABLE weir.producer (
     name text PRIMARY KEY,
@@ -161,6 +174,7 @@ SELECT pg_extension_config_dump('weir.checkpoint', '');
 SELECT pg_extension_config_dump('weir.dead_letter', '');
 SELECT pg_extension_config_dump('weir.late_event', '');
 SELECT pg_extension_config_dump('weir.exception', '');
+SELECT pg_extension_config_dump('weir.trimmed', '');
 SELECT pg_extension_config_dump('weir.producer', '');
 
 -- Rows that hold what was in messages belong to the view's owner.
@@ -219,6 +233,30 @@ COMMENT ON FUNCTION weir.partitions(regclass) IS 'partitions of a stream: first 
 CREATE FUNCTION weir.tail(stream anyelement, n int DEFAULT 10) RETURNS SETOF anyelement
     LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_tail';
 COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir.tail(NULL::events, 5)';
+
+-- Late records as rows of their stream (commands/late.c).
+
+CREATE FUNCTION weir._row_stream(stream anyelement) RETURNS regclass
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_row_stream';
+COMMENT ON FUNCTION weir._row_stream(anyelement) IS 'the stream whose row the argument is; raises for any other';
+
+CREATE FUNCTION weir.decode(stream anyelement, late weir.late_event) RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_decode_late';
+COMMENT ON FUNCTION weir.decode(anyelement, weir.late_event)
+    IS 'a late record as a row of its stream: SELECT l.partition, l."offset", l.late_bound, e.* FROM weir.late_event l, weir.decode(NULL::events, l) e WHERE l.view = ''v''::regclass';
+
+CREATE FUNCTION weir.late_events(stream anyelement, view regclass DEFAULT NULL) RETURNS SETOF anyelement
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+        SELECT weir._row_stream($1);
+        SELECT weir.decode($1, d.late)
+        FROM (SELECT DISTINCT ON (e.partition, e."offset") e AS late
+              FROM weir.late_event e JOIN weir.view v ON v.view = e.view
+              WHERE v.stream = weir._row_stream($1) AND ($2 IS NULL OR e.view = $2)
+              ORDER BY e.partition, e."offset") AS d;
+    $$;
+COMMENT ON FUNCTION weir.late_events(anyelement, regclass)
+    IS 'stored late records as rows of their stream, those of one view or of all: SELECT * FROM weir.late_events(NULL::events)';
 
 --
 -- Windows (window/functions.c)
@@ -337,6 +375,28 @@ COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this
 CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';
 COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
+
+--
+-- Maintenance (commands/maintain.c, schedule.c)
+--
+
+CREATE FUNCTION weir.maintain(dead_letter_age interval DEFAULT '30 days', late_event_age interval DEFAULT '30 days',
+                              job_run_age interval DEFAULT '7 days', max_rows bigint DEFAULT 10000000,
+                              OUT what text, OUT view regclass, OUT rows bigint, OUT up_to timestamptz, OUT error text)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'weir_maintain';
+COMMENT ON FUNCTION weir.maintain(interval, interval, interval, bigint)
+    IS 'trim what is too old: closed rows past weir.retention, dead letters, late events, pg_cron''s job runs; returns what went, and what could not';
+
+CREATE FUNCTION weir.schedule_maintenance(schedule text DEFAULT '17 3 * * *', command text DEFAULT 'SELECT * FROM weir.maintain()')
+    RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_schedule_maintenance';
+COMMENT ON FUNCTION weir.schedule_maintenance(text, text)
+    IS 'let pg_cron run weir.maintain() as the current user: minute, hour, day, month, weekday; called again it changes the job';
+
+CREATE FUNCTION weir.unschedule_maintenance() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_unschedule_maintenance';
+COMMENT ON FUNCTION weir.unschedule_maintenance() IS 'let pg_cron no longer run weir.maintain() for the current user; false if it did not';
 
 --
 -- Statistics (worker/stats.c).  Counters, positions and status are in tables;
