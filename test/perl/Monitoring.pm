@@ -150,7 +150,8 @@ sub exporter_start
 			DATA_SOURCE_NAME => "user=$role host=@{[ $node->host ]} "
 			  . "port=@{[ $node->port ]} dbname=@{[ $database // 'postgres' ]} sslmode=disable",
 			PG_EXPORTER_EXTEND_QUERY_PATH       => "$prometheus_dir/queries.yaml",
-			PG_EXPORTER_DISABLE_DEFAULT_METRICS => 'true'
+			PG_EXPORTER_DISABLE_DEFAULT_METRICS => 'true',
+			PG_EXPORTER_DISABLE_SETTINGS_METRICS => 'true'
 		},
 		"--web.listen-address=127.0.0.1:$port");
 	return wait_for(sub { defined exporter_text() }, 'the exporter answers');
