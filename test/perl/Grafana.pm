@@ -114,8 +114,8 @@ sub grafana_targets
 =item grafana_fill(text, values)
 
 The text with its variables replaced; C<values> has a list for each name.  A
-variable must say how it is written: C<${name:raw}>, as it is, or
-C<${name:sqlstring}>, each value as a literal of SQL.
+variable must say how it is written: C<${name:raw}>, as it is,
+C<${name:sqlstring}>, each value as a literal of SQL, or C<${name:regex}>.
 
 =cut
 
@@ -126,6 +126,10 @@ sub grafana_fill
 		raw       => sub { join ',', @_ },
 		sqlstring => sub {
 			join ',', map { (my $v = $_) =~ s/'/''/g; "'$v'" } @_;
+		},
+		regex => sub {
+			my @escaped = map { quotemeta =~ s/\\/\\\\/gr } @_;
+			return @escaped == 1 ? $escaped[0] : '(' . join('|', @escaped) . ')';
 		});
 
 	$text =~ s{\$\{(\w+)(?::(\w+))?\}}{
