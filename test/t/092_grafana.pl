@@ -122,7 +122,7 @@ YAML::XS::DumpFile(
 	$records_file,
 	{ groups => [ { name => 'g', rules => [
 		map {
-			my $expr = grafana_fill($_, { stream => ['a.b'], view => [ 'v', 'w' ] });
+			my $expr = grafana_fill($_, { stream => ['s'], view => [ 'a.b', 'w' ] });
 			{ record => 'expr_' . $n++, expr => $expr =~ s/\$__rate_interval/1m/gr };
 		} @exprs ] } ] });
 promtool_ok("$n expressions are PromQL", 'check', 'rules', $records_file);
@@ -347,6 +347,29 @@ is(join("\n", @scans), '', 'none reads all closed windows of a large view');
 diag(sprintf 'the slowest took %.2f ms: %s', @$slowest);
 cmp_ok(sql(q{SELECT count(*) FROM user_activity}), '>', 100_000, 'there is such a view');
 
+# What the documentation has one type.
+my @typed = slurp_file("$root/docs/dashboards.md") =~ /^```sql\n(.*?)^```/msg;
+cmp_ok(scalar @typed, '>=', 2, 'panels of one\'s own are shown');
+foreach my $query (@typed)
+{
+	my $answer = grafana_run($node, 'shop', grafana_expand($query, time - 1800, time + 1));
+	is(join("\n", grep { length } $answer->{error}, misread($answer, 1)), '', 'one is a time series');
+	cmp_ok(scalar @{ $answer->{rows} }, '>=', 20, 'with a point for each minute');
+}
+
+# A role that has no rights gets an error that the documentation has, and what
+# is to be typed helps.
+sql('CREATE ROLE elsewhere LOGIN');
+my $engine = grafana_sql($node, 'shop', 'weir-engine', 'Views');
+my $shop   = grafana_sql($node, 'shop', 'weir-shop', 'Average purchase');
+is(grafana_run($node, 'shop', $engine, role => 'elsewhere')->{error},
+	'', 'any role sees which views there are');
+like(grafana_run($node, 'shop', $shop, role => 'elsewhere')->{error},
+	qr/permission denied for view revenue/, 'but not their rows');
+sql($role, extra_params => [ '-v', 'role=elsewhere' ]);
+is(grafana_run($node, 'shop', $shop, role => 'elsewhere')->{error},
+	'', 'until role.sql has run for it');
+
 # What they show.
 is(shown('weir-shop', 'Top device'), 'mobile', 'most events come from mobile devices');
 like(shown('weir-engine', 'Throughput'), qr/^behind\|\d/m, 'a rate for each view');
@@ -358,8 +381,8 @@ comes_to(sub { shown('weir-engine', 'Producers') }, qr/^shop\|stopped\|/, 'and i
 my %chosen = (choose => { stream => 'events', view => 'events_per_minute' });
 sql(q{SELECT weir.wait('events_per_minute', '3 minutes')});
 my $records = kcat_count('streaming-events');
-comes_to(sub { shown('weir-stream', 'Records in the stream', %chosen) },
-	qr/^$records$/, 'the stream has as many records as kcat counts');
+comes_to(sub { shown('weir-stream', 'End of the stream', %chosen) },
+	qr/^$records$/, 'the stream ends where kcat\'s count does');
 is(shown('weir-stream', 'Lag', %chosen), '0', 'and is read to its end');
 is(shown('weir-stream', 'Unaccounted records', %chosen), '0', 'none is unaccounted for');
 my ($dead) = shown('weir-engine', 'Dead letters') =~ /^events_per_minute\|(\d+)\|/m;
