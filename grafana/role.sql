@@ -19,7 +19,8 @@ ALTER ROLE :"role" PASSWORD :'password';
 
 ALTER ROLE :"role" SET default_transaction_read_only = on;
 ALTER ROLE :"role" SET statement_timeout = '5s';
-GRANT pg_monitor TO :"role";
+SELECT format('GRANT pg_monitor TO %I', :'role')
+WHERE  NOT pg_has_role(:'role', 'pg_monitor', 'MEMBER') \gexec
 
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, :'role'),
        format('GRANT SELECT ON %s TO %I', v.view, :'role')

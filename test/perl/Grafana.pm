@@ -113,9 +113,10 @@ sub grafana_targets
 
 =item grafana_fill(text, values)
 
-The text with its variables replaced; C<values> has a list for each name.  A
-variable must say how it is written: C<${name:raw}>, as it is, or
-C<${name:sqlstring}>, each value as a literal of SQL.
+The text with its variables replaced; C<values> has a list for each name.  In
+SQL a variable says how it is written: C<${name:raw}>, as it is, or
+C<${name:sqlstring}>, each value as a literal.  In PromQL it is C<${name}>, a
+regular expression inside a string.
 
 =cut
 
@@ -126,11 +127,14 @@ sub grafana_fill
 		raw       => sub { join ',', @_ },
 		sqlstring => sub {
 			join ',', map { (my $v = $_) =~ s/'/''/g; "'$v'" } @_;
+		},
+		promql => sub {
+			my @names = map { s/([.*+?()\[\]{}|^\$\\])/\\\\$1/gr } @_;
+			@names == 1 ? $names[0] : '(' . join('|', @names) . ')';
 		});
 
 	$text =~ s{\$\{(\w+)(?::(\w+))?\}}{
-		my $format = $formats{$2 // ''}
-		  // croak "variable \"$1\" is written without a format: $text";
+		my $format = $formats{$2 // 'promql'} // croak "unknown format \"$2\": $text";
 		$format->(@{ $values->{$1} // croak "there is no variable \"$1\"" })
 	}ge;
 	return $text;
