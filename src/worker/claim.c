@@ -37,6 +37,7 @@ give(WeirViewEntry *entry, const WeirSlot *slot)
 {
 	entry->slot = slot - weir_shared->slots;
 	entry->generation = slot->generation;
+	entry->waits = WEIR_WAITS_NOT;
 }
 
 /* Is this another reader of the same stream, with the same mapping? */
