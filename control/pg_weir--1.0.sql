@@ -414,6 +414,99 @@ COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how
 GRANT SELECT ON weir.stat_producer TO PUBLIC;
 
 --
+-- What the columns are
+--
+
+COMMENT ON COLUMN weir.view.view IS 'the view itself';
+COMMENT ON COLUMN weir.view.stream IS 'the stream it reads';
+COMMENT ON COLUMN weir.view.query IS 'an ordinary view that holds its query';
+COMMENT ON COLUMN weir.view.closed IS 'the table of its closed windows';
+COMMENT ON COLUMN weir.view.segments IS 'the tables of its partials';
+COMMENT ON COLUMN weir.view.start IS 'weir.start as it was given';
+COMMENT ON COLUMN weir.view.emit IS 'weir.emit: changes or final';
+COMMENT ON COLUMN weir.view.lateness IS 'weir.lateness';
+COMMENT ON COLUMN weir.view.on_late IS 'weir.on_late: store or count';
+COMMENT ON COLUMN weir.view.retention IS 'weir.retention; NULL: closed windows are kept';
+COMMENT ON COLUMN weir.view.settings IS 'settings under which its expressions are evaluated';
+COMMENT ON COLUMN weir.view.status IS 'queued, catching up, running, paused, failed, close_failed or stopped';
+COMMENT ON COLUMN weir.view.error IS 'the last error, until it is overcome';
+COMMENT ON COLUMN weir.view.sqlstate IS 'its SQLSTATE';
+COMMENT ON COLUMN weir.view.error_at IS 'when it was raised';
+
+COMMENT ON COLUMN weir.view_state.closed IS 'the table of closed windows';
+COMMENT ON COLUMN weir.view_state.closed_to IS 'windows that end by it are closed';
+COMMENT ON COLUMN weir.view_state.closed_before IS 'no open window begins before it';
+COMMENT ON COLUMN weir.view_state.live IS 'numbers of the segments that hold what is alive';
+COMMENT ON COLUMN weir.view_state.groups IS 'number of partials after the last compaction';
+COMMENT ON COLUMN weir.view_state.pad IS 'nothing';
+
+COMMENT ON COLUMN weir.checkpoint.view IS 'the view';
+COMMENT ON COLUMN weir.checkpoint.partition IS 'the partition';
+COMMENT ON COLUMN weir.checkpoint.start IS 'the offset at which the view began';
+COMMENT ON COLUMN weir.checkpoint.next_offset IS 'the next offset to read';
+COMMENT ON COLUMN weir.checkpoint.max_event_time IS 'greatest event time, guarded by max_future, that moves the watermark';
+COMMENT ON COLUMN weir.checkpoint.max_timestamp IS 'greatest Kafka timestamp, by which a partition is idle';
+COMMENT ON COLUMN weir.checkpoint.watermark IS 'the view''s watermark at that commit';
+COMMENT ON COLUMN weir.checkpoint.anchor_offset IS 'the last record read, by which another topic of the same name is known';
+COMMENT ON COLUMN weir.checkpoint.anchor_timestamp IS 'its Kafka timestamp';
+COMMENT ON COLUMN weir.checkpoint.anchor_crc IS 'its CRC';
+COMMENT ON COLUMN weir.checkpoint.epoch IS 'increased by weir.resume: readers from before are fenced off';
+COMMENT ON COLUMN weir.checkpoint.read IS 'records read';
+COMMENT ON COLUMN weir.checkpoint.aggregated IS 'records counted in at least one window';
+COMMENT ON COLUMN weir.checkpoint.filtered IS 'records that WHERE left out';
+COMMENT ON COLUMN weir.checkpoint.late IS 'records late for all their windows';
+COMMENT ON COLUMN weir.checkpoint.dead_lettered IS 'records kept in weir.dead_letter';
+COMMENT ON COLUMN weir.checkpoint.skipped IS 'bad records only counted, by on_error = skip';
+COMMENT ON COLUMN weir.checkpoint.tombstones IS 'records without a value';
+COMMENT ON COLUMN weir.checkpoint.gaps IS 'offsets that hold no record: control records, compacted or aborted ones';
+COMMENT ON COLUMN weir.checkpoint.partly_late IS 'aggregated records that were late for some of their windows';
+COMMENT ON COLUMN weir.checkpoint.late_closed IS 'records that lost a window only because it was already closed';
+
+COMMENT ON COLUMN weir.armed.view IS 'the view';
+COMMENT ON COLUMN weir.armed.system_identifier IS 'the cluster in which it may run';
+COMMENT ON COLUMN weir.armed.database IS 'the database in which it may run';
+
+COMMENT ON COLUMN weir.dead_letter.view IS 'the view that could not use it';
+COMMENT ON COLUMN weir.dead_letter.partition IS 'its partition';
+COMMENT ON COLUMN weir.dead_letter."offset" IS 'its offset';
+COMMENT ON COLUMN weir.dead_letter.topic IS 'the topic it came from';
+COMMENT ON COLUMN weir.dead_letter."timestamp" IS 'its Kafka timestamp';
+COMMENT ON COLUMN weir.dead_letter.key IS 'its key';
+COMMENT ON COLUMN weir.dead_letter.value IS 'its bytes';
+COMMENT ON COLUMN weir.dead_letter.sqlstate IS 'SQLSTATE of the reason';
+COMMENT ON COLUMN weir.dead_letter.reason IS 'why it could not be used';
+COMMENT ON COLUMN weir.dead_letter.at IS 'when it was kept';
+
+COMMENT ON COLUMN weir.late_event.view IS 'the view it was late for';
+COMMENT ON COLUMN weir.late_event.partition IS 'its partition';
+COMMENT ON COLUMN weir.late_event."offset" IS 'its offset';
+COMMENT ON COLUMN weir.late_event."timestamp" IS 'its Kafka timestamp';
+COMMENT ON COLUMN weir.late_event.event_time IS 'its event time';
+COMMENT ON COLUMN weir.late_event.late_bound IS 'greatest end of a window that it was late for';
+COMMENT ON COLUMN weir.late_event.key IS 'its key';
+COMMENT ON COLUMN weir.late_event.value IS 'its bytes';
+
+COMMENT ON COLUMN weir.exception.view IS 'the view';
+COMMENT ON COLUMN weir.exception.partition IS 'the partition, if it is about one';
+COMMENT ON COLUMN weir.exception."offset" IS 'its next offset then';
+COMMENT ON COLUMN weir.exception.kind IS 'what moved the watermark';
+COMMENT ON COLUMN weir.exception."from" IS 'the watermark before';
+COMMENT ON COLUMN weir.exception."to" IS 'the watermark after';
+COMMENT ON COLUMN weir.exception.at IS 'when';
+
+COMMENT ON COLUMN weir.producer.name IS 'its name';
+COMMENT ON COLUMN weir.producer.owner IS 'the role it runs as';
+COMMENT ON COLUMN weir.producer.source IS 'the relation or query whose rows it sends';
+COMMENT ON COLUMN weir.producer.target IS 'the stream it sends to';
+COMMENT ON COLUMN weir.producer.rate IS 'rows a second at most; 0: no limit';
+COMMENT ON COLUMN weir.producer.settings IS 'settings under which a query is run';
+COMMENT ON COLUMN weir.producer.enabled IS 'it is to run';
+COMMENT ON COLUMN weir.producer.system_identifier IS 'the cluster in which it was started';
+COMMENT ON COLUMN weir.producer.database IS 'the database in which it was started';
+COMMENT ON COLUMN weir.producer.produced IS 'rows delivered for certain';
+COMMENT ON COLUMN weir.producer.error IS 'why it stopped last';
+
+--
 -- The launcher finds this database by its label (worker/launcher.c)
 --
 
