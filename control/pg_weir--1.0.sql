@@ -595,6 +595,8 @@ COMMENT ON COLUMN weir.view.on_late IS 'weir.on_late: store or count';
 COMMENT ON COLUMN weir.view.retention IS 'weir.retention; NULL: closed windows are kept';
 COMMENT ON COLUMN weir.view.settings IS 'settings under which its expressions are evaluated';
 COMMENT ON COLUMN weir.view.status IS 'queued, catching up, running, paused, failed, close_failed or stopped';
+COMMENT ON COLUMN weir.view.status_since IS 'when it took that status';
+COMMENT ON COLUMN weir.view.status_by IS 'who paused it, or what did';
 COMMENT ON COLUMN weir.view.error IS 'the last error, until it is overcome';
 COMMENT ON COLUMN weir.view.sqlstate IS 'its SQLSTATE';
 COMMENT ON COLUMN weir.view.error_at IS 'when it was raised';
@@ -651,6 +653,14 @@ COMMENT ON COLUMN weir.late_event.event_time IS 'its event time';
 COMMENT ON COLUMN weir.late_event.late_bound IS 'greatest end of a window that it was late for';
 COMMENT ON COLUMN weir.late_event.key IS 'its key';
 COMMENT ON COLUMN weir.late_event.value IS 'its bytes';
+
+COMMENT ON COLUMN weir.late_event.at IS 'when it was kept';
+
+COMMENT ON COLUMN weir.trimmed.view IS 'the view';
+COMMENT ON COLUMN weir.trimmed.what IS 'closed rows, late events or dead letters';
+COMMENT ON COLUMN weir.trimmed.rows IS 'how many have gone, in all';
+COMMENT ON COLUMN weir.trimmed.up_to IS 'nothing before it is left';
+COMMENT ON COLUMN weir.trimmed.at IS 'when some went last';
 
 COMMENT ON COLUMN weir.exception.view IS 'the view';
 COMMENT ON COLUMN weir.exception.partition IS 'the partition, if it is about one';

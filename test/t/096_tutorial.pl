@@ -15,6 +15,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
+use Monitoring;
 use Test::More;
 use WeirTest;
 
@@ -182,8 +183,13 @@ foreach my $view (split /\n/, $node->safe_psql('shop', 'SELECT view FROM weir.vi
 	poll_ok($node, 'shop', "SELECT sum(read) > 20000 FROM weir.checkpoint WHERE view = '$view'::regclass",
 		"$view has read the shop's history");
 }
+$node->safe_psql('shop', 'CREATE ROLE metrics LOGIN; GRANT pg_monitor TO metrics');
+exporter_start($node, 'metrics', 'shop');
+prometheus_start();
+prometheus_poll('count(events_produced_total > 20000)', 1, 'Prometheus has read the metrics');
+
 psql_start($node);
-run_document('tutorial.md');
+run_document('tutorial.md', 'http://localhost:9090' => prometheus_url());
 kafka_topic('test-orders', 1);
 run_document('testing_your_pipeline.md');
 $psql->finish;
