@@ -14,9 +14,11 @@
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 
+#include "base/error.h"
 #include "catalog/checkpoint.h"
 #include "commands/why.h"
 #include "source/stream.h"
+#include "window/plan.h"
 #include "window/watermark.h"
 #include "worker/database.h"
 #include "worker/worker.h"
@@ -136,6 +138,46 @@ explain_counters(const WeirCheckpoint *checkpoints, int n, List *sentences)
 	return sentences;
 }
 
+/* Needs the query planned, which may fail. */
+typedef struct KindWork
+{
+	const WeirView *view;
+	bool		session;
+} KindWork;
+
+static void
+find_kind(void *arg)
+{
+	KindWork   *work = (KindWork *) arg;
+
+	work->session = weir_plan_of_view(work->view->query)->window.kind ==
+		WEIR_SESSION;
+}
+
+/* What is closed, and of sessions what it takes for more. */
+static List *
+explain_closed(const WeirView *view, TimestampTz closed_to, List *sentences)
+{
+	KindWork	work = {view, false};
+	char	   *name = qualified(view->view);
+
+	(void) weir_try(find_kind, &work);
+	if (closed_to == DT_NOBEGIN)
+		sentences = lappend(sentences,
+							psprintf("No %s is closed yet.",
+									 work.session ? "session" : "window"));
+	else
+		sentences = lappend(sentences,
+							psprintf("%s that end by %s are closed.",
+									 work.session ? "Sessions" : "Windows",
+									 time_text(closed_to)));
+	if (work.session)
+		sentences = lappend(sentences,
+							psprintf("A session closes when the watermark passes its end by the view's lateness of " INT64_FORMAT " s.  For the end of the next one, type: SELECT min(window_end) FROM %s WHERE window_end > weir.closed_to('%s');",
+									 view->lateness / USECS_PER_SEC, name, name));
+	return sentences;
+}
+
 /* The partition that holds the watermark, and how far it has come. */
 static List *
 explain_watermark(const WeirView *view, const WeirCheckpoint *checkpoints,
@@ -162,11 +204,7 @@ explain_watermark(const WeirView *view, const WeirCheckpoint *checkpoints,
 								 time_text(watermark), holder,
 								 time_text(checkpoints[holder].max_event_time),
 								 stream->watermark_delay / USECS_PER_SEC));
-	return lappend(sentences,
-				   state.closed_to == DT_NOBEGIN ?
-				   pstrdup("No window is closed yet.") :
-				   psprintf("Windows that end by %s are closed.",
-							time_text(state.closed_to)));
+	return explain_closed(view, state.closed_to, sentences);
 }
 
 List *
