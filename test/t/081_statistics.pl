@@ -244,6 +244,12 @@ poll_ok($node, 'postgres',
 	'CPU time is that of /proc');
 my $rss = sql("SELECT rss_bytes FROM weir.stat_worker WHERE pid = $reader");
 cmp_ok(abs($rss - rss_of($reader)), '<', 0.2 * rss_of($reader), 'memory is that of /proc');
+foreach my $pid (split /\n/, sql('SELECT pid FROM weir.stat_worker'))
+{
+	poll_ok($node, 'postgres',
+		"SELECT abs(cpu_seconds - @{[ cpu_of($pid) ]}) < 0.3 FROM weir.stat_worker WHERE pid = $pid",
+		"that of the others too") if $pid != $reader;
+}
 is( sql(q{SELECT count(*) FROM weir.stat_worker WHERE cpu_seconds IS NULL OR cpu_seconds <= 0 OR rss_bytes < 1000000}),
 	'0', 'every worker says what it uses');
 
