@@ -74,6 +74,8 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
     detail := regexp_replace(detail, '[0-9]{4}-[-0-9]* [0-9:.]*[+]00', '(time)', 'g');
     detail := regexp_replace(detail, 'it has [0-9.]+ s', 'it has (some) s');
+    -- there after ten quiet seconds
+    detail := regexp_replace(detail, '\nThe newest record is of [^\n]*', '');
 END $$;
 BEGIN;
 LOCK TABLE held IN ACCESS SHARE MODE;

@@ -124,6 +124,8 @@ sql('SELECT * FROM public.shop LIMIT 10');
 kafka_produce('shop', event(1, '10:00:20', 200));
 no_longer('v', 'filtered out by WHERE', 'not all is filtered any more');
 says('v', 'The watermark is 2026-01-01 09:59:56\+00.  Partition 0 holds it: its greatest event time is 2026-01-01 10:00:06\+00', 'the partition that is behind holds the watermark');
+says('v', "The newest record is of 2026-01-01 10:00:20\\+00, and all is read: the watermark stands still until another comes.  .*type: ALTER FOREIGN TABLE public.shop OPTIONS \\(ADD close_timeout '1 minute'\\);",
+	'a quiet stream');
 says('v', 'Next, windows that end at 2026-01-01 10:00:00\+00 close, when the watermark reaches 2026-01-01 10:00:00\+00: it has 4 s to go',
 	'what closes next, and when');
 kafka_produce('shop', event(0, '10:01:30', 200));
@@ -261,7 +263,19 @@ sql(q{SELECT weir.resume('big')});
 says('big', "No space is reclaimed because session $pid of user \\S+ holds a snapshot, since", 'a session holds a snapshot');
 type_it('big', 'No space is reclaimed');
 no_longer('big', 'No space is reclaimed', 'it is gone');
-eval { $session->quit };
+eval { $session->quit };		# it may have noticed
+
+# Under READ COMMITTED only a lock is left of what was read.
+start_big('locked');
+$session = $node->background_psql('postgres');
+$session->query_safe('BEGIN; SELECT count(*) FROM locked');
+$pid = $session->query_safe('SELECT pg_backend_pid()');
+sql(q{SELECT weir.resume('locked')});
+says('locked', "No space is reclaimed because session $pid of user \\S+ holds a lock on what it has read of the view, since",
+	'a session holds a lock');
+$session->query_safe('COMMIT');
+no_longer('locked', 'No space is reclaimed', 'it has committed');
+$session->quit;
 
 start_big('bigger');
 sql(q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM bigger; CREATE TABLE t (); PREPARE TRANSACTION 'forgotten';
@@ -270,7 +284,7 @@ sql(q{SELECT weir.resume('bigger')});
 says('bigger', q{No space is reclaimed because prepared transaction 'forgotten' holds}, 'a prepared transaction holds it');
 sql(q{ROLLBACK PREPARED 'forgotten'});
 no_longer('bigger', 'No space is reclaimed', 'it is rolled back');
-sql('DROP FOREIGN TABLE big_events, bigger_events CASCADE');
+sql('DROP FOREIGN TABLE big_events, locked_events, bigger_events CASCADE');
 
 #
 # No place: to catch up, among the workers, in shared memory
