@@ -59,6 +59,20 @@ SELECT weir.definition('days') ~ $$weir.retention = '10 days'$$ AS days, weir.de
 ALTER MATERIALIZED VIEW odd SET (weir.retention = '0');
 ALTER MATERIALIZED VIEW odd SET (weir.retention = 'some time');
 
+-- sessions are windows too
+CREATE MATERIALIZED VIEW visits WITH (weir.continuous) AS
+SELECT window_start, window_end, user_id, count(*) AS events
+FROM events, weir.session(ts, '30 minutes') GROUP BY window_start, window_end, user_id;
+REFRESH MATERIALIZED VIEW visits;
+CREATE TABLE visits_before AS TABLE visits;
+ALTER MATERIALIZED VIEW visits SET (weir.retention = '36 hours');
+SELECT what, view, rows > 100 AS many, up_to, error FROM weir.maintain();
+SELECT count(*) > 100 AS some FROM visits;
+SELECT count(*) AS different FROM (
+    (TABLE visits EXCEPT ALL SELECT * FROM visits_before WHERE window_end > weir.closed_to('visits') - interval '36 hours')
+    UNION ALL (SELECT * FROM visits_before WHERE window_end > weir.closed_to('visits') - interval '36 hours' EXCEPT ALL TABLE visits)) d;
+DROP MATERIALIZED VIEW visits;
+
 -- a paused view has windows that are too old like any other
 SELECT weir.pause('odd');
 ALTER MATERIALIZED VIEW odd SET (weir.retention = '3 days');
@@ -114,6 +128,7 @@ SELECT what, view, rows > 0 AS some, error FROM weir.maintain(late_event_age => 
 SELECT (SELECT count(*) FROM weir.late_event) AS late, (SELECT count(*) FROM weir.dead_letter) > 0 AS dead;
 SELECT what, view, rows > 0 AS some, error FROM weir.maintain('0', '0');
 SELECT (SELECT count(*) FROM weir.late_event) AS late, (SELECT count(*) FROM weir.dead_letter) AS dead;
+SELECT regexp_replace(why, ' at .*', '') FROM weir.why('for_ever') why WHERE why ~ 'age';
 SELECT weir.maintain('-1 day');
 SELECT weir.maintain(late_event_age => '-1 day');
 SELECT weir.maintain(max_rows => 0);

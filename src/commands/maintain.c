@@ -340,21 +340,39 @@ explain_due(const WeirView *view, List *sentences)
 							time_text(bound), view->retention));
 }
 
+/* Rows of weir.late_event or weir.dead_letter that are not there any more. */
+static List *
+explain_trimmed(const WeirView *view, WeirTrimmedKind kind, const char *table,
+				List *sentences)
+{
+	WeirTrimmed trimmed;
+
+	if (!weir_trimmed_get(view->view, kind, &trimmed))
+		return sentences;
+	return lappend(sentences,
+				   psprintf(INT64_FORMAT " rows of %s went by age, the last at %s.",
+							trimmed.rows, table, time_text(trimmed.at)));
+}
+
 List *
 weir_maintain_sentences(const WeirView *view)
 {
 	List	   *sentences = NIL;
 	WeirTrimmed trimmed;
 
+	sentences = explain_trimmed(view, WEIR_TRIMMED_LATE_EVENTS,
+								"weir.late_event", sentences);
+	sentences = explain_trimmed(view, WEIR_TRIMMED_DEAD_LETTERS,
+								"weir.dead_letter", sentences);
+	if (weir_trimmed_get(view->view, WEIR_UNSTORED_LATE_EVENTS, &trimmed))
+		sentences = lappend(sentences,
+							psprintf(INT64_FORMAT " late records were counted but not stored, the last at %s: weir.late_event holds at most %d of a view (weir.max_late_events).  To make room, type: SELECT * FROM weir.maintain(late_event_age => '1 day');",
+									 trimmed.rows, time_text(trimmed.at),
+									 weir_max_late_events));
 	if (weir_trimmed_get(view->view, WEIR_TRIMMED_CLOSED, &trimmed))
 		sentences = lappend(sentences,
 							psprintf("Closed windows that end by %s are not there any more: " INT64_FORMAT " rows went by weir.retention, the last at %s.",
 									 time_text(trimmed.up_to), trimmed.rows,
 									 time_text(trimmed.at)));
-	if (weir_trimmed_get(view->view, WEIR_UNSTORED_LATE_EVENTS, &trimmed))
-		sentences = lappend(sentences,
-							psprintf(INT64_FORMAT " late records were counted but not stored, the last at %s: more than weir.max_late_events (%d) would have been in weir.late_event.",
-									 trimmed.rows, time_text(trimmed.at),
-									 weir_max_late_events));
 	return explain_due(view, sentences);
 }

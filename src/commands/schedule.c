@@ -110,8 +110,9 @@ weir_unschedule_maintenance(PG_FUNCTION_ARGS)
 	{
 		SPI_connect();
 		if (SPI_execute("SELECT cron.unschedule(jobid) FROM cron.job"
-						" WHERE jobname = '" JOB "'"
-						" AND username = current_user", false,
+						" WHERE jobname OPERATOR(pg_catalog.=) '" JOB "'"
+						" AND username OPERATOR(pg_catalog.=) current_user",
+						false,
 						0) != SPI_OK_SELECT)
 			elog(ERROR, "could not unschedule a job");
 		found = SPI_processed > 0;

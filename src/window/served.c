@@ -324,6 +324,12 @@ store_late(WeirServed *served, const WeirView *view,
 	if (rejects->nlate == 0 || strcmp(view->on_late, "store") != 0)
 		return;
 	n = late_room(served, rejects->nlate);
+	if (n < rejects->nlate && !served->late_full)
+		ereport(LOG,
+				(errmsg("late records of continuous view \"%s\" are counted but not stored, beyond weir.max_late_events (%d)",
+						get_rel_name(view->view), weir_max_late_events),
+				 errhint("Trim weir.late_event by weir.maintain(late_event_age => ...).")));
+	served->late_full = n < rejects->nlate;
 	weir_late_event_insert(view->view, rejects->late, rejects->late_bound, n);
 	for (int i = n; i < rejects->nlate; i++)
 		up_to = Max(up_to, rejects->late_bound[i]);

@@ -340,6 +340,8 @@ poll_ok($node, 'postgres',
 is(sql($late), '500|t', 'as many are stored as may be, the others are counted');
 like(sql(q{SELECT string_agg(why, ' ') FROM weir.why('live') why}),
 	qr/\d+ late records were counted but not stored/, 'weir.why tells it');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile),
+	qr/late records of continuous view "live" are counted but not stored/, 'and so does the log');
 is( sql(q{SELECT count(*) FROM weir.late_events(NULL::flow, 'live') WHERE ts IS NOT NULL}),
 	'500', 'they are read as columns');
 sql(q{SELECT weir.maintain(late_event_age => '0')});
