@@ -261,7 +261,19 @@ sql(q{SELECT weir.resume('big')});
 says('big', "No space is reclaimed because session $pid of user \\S+ holds a snapshot, since", 'a session holds a snapshot');
 type_it('big', 'No space is reclaimed');
 no_longer('big', 'No space is reclaimed', 'it is gone');
-eval { $session->quit };
+eval { $session->quit };		# it may have noticed
+
+# Under READ COMMITTED only a lock is left of what was read.
+start_big('locked');
+$session = $node->background_psql('postgres');
+$session->query_safe('BEGIN; SELECT count(*) FROM locked');
+$pid = $session->query_safe('SELECT pg_backend_pid()');
+sql(q{SELECT weir.resume('locked')});
+says('locked', "No space is reclaimed because session $pid of user \\S+ holds a lock on what it has read of the view, since",
+	'a session holds a lock');
+$session->query_safe('COMMIT');
+no_longer('locked', 'No space is reclaimed', 'it has committed');
+$session->quit;
 
 start_big('bigger');
 sql(q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM bigger; CREATE TABLE t (); PREPARE TRANSACTION 'forgotten';
@@ -270,7 +282,7 @@ sql(q{SELECT weir.resume('bigger')});
 says('bigger', q{No space is reclaimed because prepared transaction 'forgotten' holds}, 'a prepared transaction holds it');
 sql(q{ROLLBACK PREPARED 'forgotten'});
 no_longer('bigger', 'No space is reclaimed', 'it is rolled back');
-sql('DROP FOREIGN TABLE big_events, bigger_events CASCADE');
+sql('DROP FOREIGN TABLE big_events, locked_events, bigger_events CASCADE');
 
 #
 # No place: to catch up, among the workers, in shared memory
