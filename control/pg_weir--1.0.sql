@@ -38,11 +38,13 @@ CREATE TABLE weir.view (
     status text NOT NULL,
     error text,
     sqlstate text,
-    error_at timestamptz
+    error_at timestamptz,
+    status_since timestamptz NOT NULL,
+    status_by text
 );
 COMMENT ON TABLE weir.view IS 'continuous views, their relations, options and status';
 -- An error may quote what was in messages: weir.stat_view shows it to owners.
-GRANT SELECT (view, stream, query, closed, segments, start, emit, lateness, on_late, retention, settings, status, sqlstate, error_at) ON weir.view TO PUBLIC;
+GRANT SELECT (view, stream, query, closed, segments, start, emit, lateness, on_late, retention, settings, status, sqlstate, error_at, status_since, status_by) ON weir.view TO PUBLIC;
 GRANT SELECT ON weir.view TO pg_read_all_stats;
 
 -- Padded, so that any read of a page prunes it: see window/segment.c.

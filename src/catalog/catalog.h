@@ -53,6 +53,8 @@ typedef struct WeirView
 	char	   *error;			/* of the last failure, or NULL */
 	char	   *error_sqlstate;
 	TimestampTz error_at;		/* 0: none */
+	TimestampTz status_since;
+	char	   *status_by;		/* who set it, NULL: a worker */
 	bool		armed;			/* weir.armed has its row, and it is ours */
 	Oid			owner;			/* of the view, from pg_class */
 } WeirView;

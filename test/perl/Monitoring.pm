@@ -62,6 +62,9 @@ our $prometheus_dir = abs_path("$here/../../prometheus");
 # Of each program that was started: pid, port, log.
 my %running;
 
+# The exporter's, so that Prometheus finds it again.
+my $exporter_port;
+
 =over
 
 =item wait_for(code, name)
@@ -130,7 +133,8 @@ sub _get
 =item exporter_start(node, role [, database])
 
 Starts the exporter with F<prometheus/queries.yaml>, by the variables that
-F<docs/monitoring.md> names, and tests that it answers.
+F<docs/monitoring.md> names, and tests that it answers.  Its port is always the
+same.
 
 =item exporter_text() exporter_log() exporter_stop()
 
@@ -141,7 +145,7 @@ What it answers to C</metrics>, and what it has logged.
 sub exporter_start
 {
 	my ($node, $role, $database) = @_;
-	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $port = $exporter_port //= PostgreSQL::Test::Cluster::get_free_port();
 
 	_start(
 		'prometheus-postgres-exporter',
@@ -150,7 +154,8 @@ sub exporter_start
 			DATA_SOURCE_NAME => "user=$role host=@{[ $node->host ]} "
 			  . "port=@{[ $node->port ]} dbname=@{[ $database // 'postgres' ]} sslmode=disable",
 			PG_EXPORTER_EXTEND_QUERY_PATH       => "$prometheus_dir/queries.yaml",
-			PG_EXPORTER_DISABLE_DEFAULT_METRICS => 'true'
+			PG_EXPORTER_DISABLE_DEFAULT_METRICS => 'true',
+			PG_EXPORTER_DISABLE_SETTINGS_METRICS => 'true'
 		},
 		"--web.listen-address=127.0.0.1:$port");
 	return wait_for(sub { defined exporter_text() }, 'the exporter answers');
@@ -197,11 +202,10 @@ sub prometheus_start
 {
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $dir  = PostgreSQL::Test::Utils::tempdir('prometheus');
-	my $exporter = $running{'prometheus-postgres-exporter'}{port};
 
 	mkdir "$dir/rules" or croak "could not create \"$dir/rules\": $!";
 	_adapt('prometheus.yml', $dir,
-		sub { s/exporter:9187/127.0.0.1:$exporter/; s/_interval: 5s/_interval: 1s/g; });
+		sub { s/exporter:9187/127.0.0.1:$exporter_port/; s/_interval: 5s/_interval: 1s/g; });
 	_adapt('rules/pg_weir.rules.yml', $dir, sub { s/\[5m\]/[10s]/g });
 	_start(
 		'prometheus', $port, {},
