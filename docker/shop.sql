@@ -85,7 +85,4 @@ FROM   events, weir.session(ts, '5 minutes', '1 hour')
 GROUP  BY window_start, window_end, user_id;
 \endif
 
--- So that a dashboard reads what it shows, however many windows are closed.
-SELECT format('CREATE INDEX ON %s (window_start)', weir.closed(view)) FROM weir.view \gexec
-
 COMMIT;

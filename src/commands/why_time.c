@@ -204,6 +204,12 @@ explain_next(WeirFacts *facts, TimestampTz watermark, TimestampTz closed_to)
 					 error->message);
 		return;
 	}
+	if (work.next == DT_NOBEGIN)
+	{
+		weir_why_say(facts, "A session closes when the watermark has passed its end%s.",
+					 facts->view->lateness > 0 ? " by weir.lateness" : "");
+		return;
+	}
 	if (work.bound > closed_to)
 	{
 		weir_why_say(facts, "Windows that end by %s are due to be closed.",

@@ -11,13 +11,17 @@
 #include "base/compat.h"
 #include "window/served.h"
 
-/* The greatest window end e with e + lateness <= watermark, or DT_NOBEGIN. */
+/*
+ * The greatest window end e with e + lateness <= watermark, or DT_NOBEGIN; for
+ * sessions, which touch, the greatest time before watermark - lateness.
+ */
 extern TimestampTz weir_close_bound(const WeirPlan *plan, int64 lateness,
 									TimestampTz watermark);
 
 /*
  * The least window end that is later than closed_to and than any that this
- * watermark allows to close; DT_NOBEGIN while there is no watermark.
+ * watermark allows to close; DT_NOBEGIN while there is no watermark, and for
+ * sessions, whose ends depend on records.
  */
 extern TimestampTz weir_close_next(const WeirPlan *plan, int64 lateness,
 								   TimestampTz watermark,

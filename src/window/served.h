@@ -33,7 +33,7 @@ typedef struct WeirServed
 	TimestampTz watermark;		/* W */
 	TimestampTz pending_watermark;
 	bool	   *idle;			/* partitions whose idleness is recorded */
-	TimestampTz close_retry_at; /* after a failed close */
+	TimestampTz close_retry_at; /* no close before; 0: at once */
 	int			close_failures;
 } WeirServed;
 

@@ -5,6 +5,8 @@
 
 use strict;
 use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 use WeirTest;
@@ -236,7 +238,6 @@ sub rss_of
 	return $kb * 1024;
 }
 
-use PostgreSQL::Test::Utils;
 cmp_ok(cpu_of($reader), '>', 0.2, 'the reader has worked');
 poll_ok($node, 'postgres',
 	"SELECT abs(cpu_seconds - @{[ cpu_of($reader) ]}) < 0.3 FROM weir.stat_worker WHERE pid = $reader",
@@ -335,7 +336,7 @@ $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'backup', has_streaming => 1);
 $standby->start;
-$node->wait_for_replay_catchup($standby);
+$node->wait_for_catchup($standby);
 is(all_answer($standby, 'a standby')->{stat_view}, 4, 'a standby knows the views');
 is( $standby->safe_psql('postgres', q{SELECT bool_and(read > 0 AND lag IS NULL AND pid IS NULL) FROM weir.stat_view WHERE view <> 'other'::regclass}),
 	't', 'with their counters, and without a lag');
