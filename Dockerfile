@@ -7,12 +7,17 @@
 
 ARG SUITE=bookworm
 
+# The server's headers come without what their package depends on: clang and
+# LLVM, a gigabyte, would make bitcode that is not asked for.
 FROM debian:${SUITE}-slim AS build
 ARG PG=15
+WORKDIR /src
 RUN apt-get update \
 	&& apt-get install -y --no-install-recommends \
-		gcc libc6-dev librdkafka-dev make "postgresql-server-dev-${PG}"
-WORKDIR /src
+		gcc libc6-dev libpq-dev librdkafka-dev make "postgresql-client-${PG}" \
+	&& apt-get download "postgresql-server-dev-${PG}" \
+	&& dpkg -x postgresql-server-dev-*.deb / \
+	&& rm postgresql-server-dev-*.deb
 COPY Makefile ./
 COPY control control
 COPY src src
