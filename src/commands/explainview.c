@@ -39,7 +39,6 @@ typedef struct DryRun
 	const WeirCreateView *create;
 	WeirPlan   *plan;
 	WeirStream *stream;
-	WeirBounded *bounded;
 	List	   *deparse;		/* context in which the stream is varno 1 */
 	ExplainState *es;
 } DryRun;
@@ -185,7 +184,8 @@ window_text(const DryRun *run)
 static void
 tell_stream(const DryRun *run)
 {
-	Bitmapset  *decoded = weir_bounded_columns(run->bounded);
+	Bitmapset  *decoded = weir_decoder_columns(weir_decoder_create(run->stream,
+																   run->plan->columns));
 	List	   *names = NIL;
 	int			i = -1;
 
@@ -377,16 +377,16 @@ copy_record(const WeirStream *stream, WeirRecord *copy,
 
 /* Read the newest records into one batch, as a reader that has just come. */
 static void
-read_sample(const DryRun *run, WeirBatch *batch)
+read_sample(const DryRun *run, WeirBounded *bounded, WeirBatch *batch)
 {
 	WeirRecord *records;
 	Size		bytes = 0;
 	int			n;
 
 	batch->records = palloc_array(WeirRecord, SAMPLE);
-	weir_bounded_start_newest(run->bounded, SAMPLE);
+	weir_bounded_start_newest(bounded, SAMPLE);
 	while (bytes < SAMPLE_BYTES &&
-		   (records = weir_bounded_read(run->bounded, &n)) != NULL)
+		   (records = weir_bounded_read(bounded, &n)) != NULL)
 	{
 		for (int i = 0; i < n && batch->nrecords < SAMPLE; i++)
 			bytes += copy_record(run->stream,
@@ -436,10 +436,12 @@ analyze(const DryRun *run)
 	ExplainState *es = run->es;
 	Findings	findings = {0};
 	WeirBatch	batch = {.stream = run->stream};
+	WeirBounded *bounded = weir_bounded_open(run->stream, run->plan->columns,
+											 GetUserId());
 	WeirCheckpoint *checkpoints;
 	int			n;
 
-	(void) weir_bounded_ends(run->bounded, &n);
+	(void) weir_bounded_ends(bounded, &n);
 	batch.npartitions = n;
 	batch.from = palloc0_array(int64, n + 1);
 	batch.to = palloc0_array(int64, n + 1);
@@ -455,7 +457,8 @@ analyze(const DryRun *run)
 
 	/* to count bad records is the point: also where a view would stop */
 	run->stream->on_error = WEIR_ON_ERROR_DEAD_LETTER;
-	read_sample(run, &batch);
+	read_sample(run, bounded, &batch);
+	weir_bounded_close(bounded);
 	apply_sample(run, &batch, checkpoints, &findings);
 	for (int i = 0; i < n; i++)
 		add_counters(&findings.counters, &checkpoints[i].counters);
@@ -517,12 +520,9 @@ explain(WeirCreateView *create, ExplainState *es)
 	run.stream = weir_stream_get(run.plan->stream);
 	run.deparse = deparse_context_for(get_rel_name(run.plan->stream),
 									  run.plan->stream);
-	run.bounded = weir_bounded_open(run.stream, run.plan->columns,
-									GetUserId());
 	ExplainOpenGroup("Query", NULL, true, es);
 	tell(&run, schema);
 	ExplainCloseGroup("Query", NULL, true, es);
-	weir_bounded_close(run.bounded);
 }
 
 void
