@@ -102,6 +102,15 @@ FROM events, weir.tumble(ts, '1 hour') GROUP BY window_start, window_end$$) e GR
 -- windows that begin before the start are not built: their records are filtered
 SELECT (e->>'Filtered')::int > 100 AS filtered FROM explain($$CREATE MATERIALIZED VIEW v WITH (weir.continuous, weir.start = '2024-01-01 00:02:00+00') AS
 SELECT window_start, window_end, count(*) FROM events, weir.tumble(ts, '1 minute') GROUP BY window_start, window_end$$) e;
+-- sessions: each user's, by gaps and islands; max_length cuts them at midnight
+CREATE TABLE hits AS SELECT *, lag(ts) OVER (PARTITION BY user_id ORDER BY ts) AS previous FROM events;
+SELECT e->'Groups' = to_jsonb(count(*) FILTER (WHERE previous IS NULL OR previous + interval '20 seconds' < ts
+                                                 OR date_trunc('day', previous) < date_trunc('day', ts))) AS sessions, count(*) AS records
+FROM hits, explain($$CREATE MATERIALIZED VIEW v WITH (weir.continuous, weir.lateness = '10 hours') AS
+SELECT window_start, window_end, user_id, count(*) FROM events, weir.session(ts, '20 seconds', '24 hours') GROUP BY window_start, window_end, user_id$$) e
+GROUP BY e;
+EXPLAIN CREATE MATERIALIZED VIEW v WITH (weir.continuous) AS
+SELECT window_start, window_end, user_id, count(*) FROM events, weir.session(ts, '20 seconds') GROUP BY window_start, window_end, user_id;
 -- an empty stream
 ALTER FOREIGN TABLE events OPTIONS (SET "limit" '0');
 EXPLAIN (ANALYZE, FORMAT text) CREATE MATERIALIZED VIEW nothing WITH (weir.continuous) AS

@@ -13,29 +13,25 @@
  */
 #include "base/compat.h"
 
-#include "access/htup_details.h"
 #include "base/usercontext.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/explain.h"
 #include "commands/explainview.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "source/bounded.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 #include "window/partial.h"
 #include "window/start.h"
 
-/* How many of the newest records ANALYZE reads. */
-#define SAMPLE	10000
+/* How many of the newest records ANALYZE reads, unless they are large. */
+#define SAMPLE			10000
+#define SAMPLE_BYTES	(64 * 1024 * 1024)
 
 /* The dry run. */
 typedef struct DryRun
@@ -43,7 +39,6 @@ typedef struct DryRun
 	const WeirCreateView *create;
 	WeirPlan   *plan;
 	WeirStream *stream;
-	WeirBounded *bounded;
 	List	   *deparse;		/* context in which the stream is varno 1 */
 	ExplainState *es;
 } DryRun;
@@ -189,7 +184,8 @@ window_text(const DryRun *run)
 static void
 tell_stream(const DryRun *run)
 {
-	Bitmapset  *decoded = weir_bounded_columns(run->bounded);
+	Bitmapset  *decoded = weir_decoder_columns(weir_decoder_create(run->stream,
+																   run->plan->columns));
 	List	   *names = NIL;
 	int			i = -1;
 
@@ -214,7 +210,7 @@ tell_window(const DryRun *run)
 	StringInfoData closes;
 
 	ExplainPropertyText("Window", window_text(run), run->es);
-	if (pane->months != 0 || pane->days != 0 || pane->us != 0)
+	if (window->kind != WEIR_SESSION)
 		ExplainPropertyText("Pane",
 							span_text(pane->months, pane->days, pane->us),
 							run->es);
@@ -337,10 +333,72 @@ note_rejects(Findings *findings, const WeirRejects *rejects)
 								   rejects->badness[0]->reason);
 }
 
-/* Judge and aggregate the newest records as the view's owner would. */
+static WeirBadness *
+copy_badness(const WeirBadness *badness)
+{
+	WeirBadness *copy;
+
+	if (badness == NULL)
+		return NULL;
+	copy = palloc_object(WeirBadness);
+	*copy = *badness;
+	copy->reason = pstrdup(badness->reason);
+	copy->next = copy_badness(badness->next);
+	return copy;
+}
+
+/* Copy what judging needs of a record; returns how many bytes that takes. */
+static Size
+copy_record(const WeirStream *stream, WeirRecord *copy,
+			const WeirRecord *record)
+{
+	int			natts = stream->tupdesc->natts;
+	Size		bytes = natts * (sizeof(Datum) + sizeof(bool));
+
+	*copy = *record;
+	copy->values = palloc_array(Datum, natts + 1);
+	copy->isnull = palloc_array(bool, natts + 1);
+	memcpy(copy->isnull, record->isnull, natts * sizeof(bool));
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(stream->tupdesc, i);
+
+		if (record->isnull[i])
+			continue;
+		copy->values[i] = datumCopy(record->values[i], att->attbyval,
+									att->attlen);
+		bytes += datumGetSize(record->values[i], att->attbyval, att->attlen);
+	}
+	copy->badness = copy_badness(record->badness);
+	copy->message.value = NULL;
+	copy->message.key = NULL;
+	return bytes;
+}
+
+/* Read the newest records into one batch, as a reader that has just come. */
 static void
-apply_sample(const DryRun *run, WeirCheckpoint *checkpoints, int npartitions,
-			 Findings *findings)
+read_sample(const DryRun *run, WeirBounded *bounded, WeirBatch *batch)
+{
+	WeirRecord *records;
+	Size		bytes = 0;
+	int			n;
+
+	batch->records = palloc_array(WeirRecord, SAMPLE);
+	weir_bounded_start_newest(bounded, SAMPLE);
+	while (bytes < SAMPLE_BYTES &&
+		   (records = weir_bounded_read(bounded, &n)) != NULL)
+	{
+		for (int i = 0; i < n && batch->nrecords < SAMPLE; i++)
+			bytes += copy_record(run->stream,
+								 &batch->records[batch->nrecords++],
+								 &records[i]);
+	}
+}
+
+/* Judge and aggregate the sample as the view's owner would. */
+static void
+apply_sample(const DryRun *run, const WeirBatch *batch,
+			 WeirCheckpoint *checkpoints, Findings *findings)
 {
 	WeirRules	rules = {
 		.lateness = run->create->options.lateness,
@@ -348,30 +406,16 @@ apply_sample(const DryRun *run, WeirCheckpoint *checkpoints, int npartitions,
 		.start_bound = weir_start_bound(weir_start_parse(run->create->options.start),
 										run->plan)
 	};
-	WeirBatch	batch = {
-		.stream = run->stream,
-		.npartitions = npartitions,
-		.from = palloc0_array(int64, npartitions + 1),
-		.to = palloc0_array(int64, npartitions + 1),
-		.now = GetCurrentTimestamp()
-	};
 	WeirGroups *groups = weir_groups_create(run->plan, run->stream);
-	List	   *settings = weir_user_settings();
 	WeirRejects rejects;
 	WeirUserContext user;
 
-	while ((batch.records = weir_bounded_read(run->bounded,
-											  &batch.nrecords)) != NULL)
-	{
-		weir_user_enter(&user, GetUserId(), settings);
-		weir_partial_apply(groups, run->plan, &batch, &rules, checkpoints,
-						   &rejects);
-		weir_user_leave(&user);
-		note_rejects(findings, &rejects);
-	}
-	weir_user_enter(&user, GetUserId(), settings);
+	weir_user_enter(&user, GetUserId(), weir_user_settings());
+	weir_partial_apply(groups, run->plan, batch, &rules, checkpoints,
+					   &rejects);
 	findings->groups = weir_groups_measure(groups, &findings->bytes);
 	weir_user_leave(&user);
+	note_rejects(findings, &rejects);
 }
 
 static void
@@ -391,10 +435,17 @@ analyze(const DryRun *run)
 {
 	ExplainState *es = run->es;
 	Findings	findings = {0};
+	WeirBatch	batch = {.stream = run->stream};
+	WeirBounded *bounded = weir_bounded_open(run->stream, run->plan->columns,
+											 GetUserId());
 	WeirCheckpoint *checkpoints;
 	int			n;
 
-	(void) weir_bounded_ends(run->bounded, &n);
+	(void) weir_bounded_ends(bounded, &n);
+	batch.npartitions = n;
+	batch.from = palloc0_array(int64, n + 1);
+	batch.to = palloc0_array(int64, n + 1);
+	batch.now = GetCurrentTimestamp();
 	checkpoints = palloc0_array(WeirCheckpoint, n + 1);
 	for (int i = 0; i < n; i++)
 	{
@@ -406,8 +457,9 @@ analyze(const DryRun *run)
 
 	/* to count bad records is the point: also where a view would stop */
 	run->stream->on_error = WEIR_ON_ERROR_DEAD_LETTER;
-	weir_bounded_start_newest(run->bounded, SAMPLE);
-	apply_sample(run, checkpoints, n, &findings);
+	read_sample(run, bounded, &batch);
+	weir_bounded_close(bounded);
+	apply_sample(run, &batch, checkpoints, &findings);
 	for (int i = 0; i < n; i++)
 		add_counters(&findings.counters, &checkpoints[i].counters);
 
@@ -468,12 +520,9 @@ explain(WeirCreateView *create, ExplainState *es)
 	run.stream = weir_stream_get(run.plan->stream);
 	run.deparse = deparse_context_for(get_rel_name(run.plan->stream),
 									  run.plan->stream);
-	run.bounded = weir_bounded_open(run.stream, run.plan->columns,
-									GetUserId());
 	ExplainOpenGroup("Query", NULL, true, es);
 	tell(&run, schema);
 	ExplainCloseGroup("Query", NULL, true, es);
-	weir_bounded_close(run.bounded);
 }
 
 void

@@ -255,9 +255,3 @@ weir_bounded_close(WeirBounded *bounded)
 {
 	weir_source_close(bounded->source);
 }
-
-Bitmapset *
-weir_bounded_columns(const WeirBounded *bounded)
-{
-	return weir_decoder_columns(bounded->decoder);
-}

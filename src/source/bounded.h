@@ -51,9 +51,6 @@ extern void weir_bounded_start_newest(WeirBounded *bounded, int64 n);
  */
 extern WeirRecord *weir_bounded_read(WeirBounded *bounded, int *n);
 
-/* The columns that are decoded, those for judging records among them. */
-extern Bitmapset *weir_bounded_columns(const WeirBounded *bounded);
-
 extern void weir_bounded_close(WeirBounded *bounded);
 
 /* Wait on latch and the source's socket, at most 1 s; interruptible. */

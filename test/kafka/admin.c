@@ -287,6 +287,17 @@ print_group_offsets(rd_kafka_t *rk, const char *group)
 	rd_kafka_queue_destroy(queue);
 }
 
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *found = c ? strchr(digits, c) : NULL;
+
+	if (found == NULL)
+		fail("a key or value is not hexadecimal");
+	return (int) (found - digits);
+}
+
 /* Decode hexadecimal text in place; NULL for \N. */
 static char *
 decode_hex(char *hex, size_t *len)
@@ -294,14 +305,8 @@ decode_hex(char *hex, size_t *len)
 	*len = 0;
 	if (strcmp(hex, "\\N") == 0)
 		return NULL;
-	for (char *p = hex; *p; p += 2)
-	{
-		unsigned int byte;
-
-		if (p[1] == '\0' || sscanf(p, "%2x", &byte) != 1)
-			fail("\"%s\" is not hexadecimal", p);
-		hex[(*len)++] = (char) byte;
-	}
+	for (const char *p = hex; *p; p += 2)
+		hex[(*len)++] = (char) (hex_digit(p[0]) << 4 | hex_digit(p[1]));
 	return hex;
 }
 

@@ -154,12 +154,14 @@ is($said,
 	qq{psql:<stdin>:2: NOTICE:  the event time of stream public."streaming-events" is column "timestamp"\n}
 	  . qq{HINT:  To choose another: ALTER FOREIGN TABLE public."streaming-events" OPTIONS (SET event_time '...');},
 	'one NOTICE: which column is the event time');
-sql(q{
-	CREATE MATERIALIZED VIEW per_minute WITH (weir.continuous) AS
+my $view = q{CREATE MATERIALIZED VIEW per_minute WITH (weir.continuous) AS
 	SELECT window_start, window_end, event_type, count(*) AS events, sum(total_amount) AS revenue
 	FROM "streaming-events", weir.tumble("timestamp", '1 minute')
-	GROUP BY window_start, window_end, event_type;
-	});
+	GROUP BY window_start, window_end, event_type};
+my $plan = sql("EXPLAIN ANALYZE $view");
+like($plan, qr/^  Topic: streaming-events$/m, 'a dry run of a view over it');
+like($plan, qr/^  Newest Records Read: 2000\n  Aggregated: 2000\n/m, 'reads it');
+sql($view);
 sql(q{SELECT weir.wait('per_minute', '2 minutes')});
 same_rows(
 	$node, 'postgres', 'SELECT * FROM per_minute', q{
@@ -468,6 +470,8 @@ like(said(q{SET statement_timeout = '2s'; IMPORT FOREIGN SCHEMA kafka FROM SERVE
 kafka_signal('CONT');
 kafka_stop();
 like(import_topic('types'), qr/ERROR:  could not ask server "kafka" for its topics/, 'no broker at all');
+like(sql("EXPLAIN $view"), qr/^Continuous View: public\.per_minute$/m, 'a dry run needs no broker');
+like(said("EXPLAIN ANALYZE $view"), qr/ERROR:  could not .* topic "streaming-events"/, 'unless it reads');
 is($tables->() =~ tr/ //, 15 + 1 - 1, 'a failed import leaves nothing');
 
 done_testing();
