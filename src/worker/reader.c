@@ -87,6 +87,10 @@ typedef struct Reader
 	bool		doubted;		/* is it the log that was read before? */
 	TimestampTz began;			/* 0: nothing collected yet */
 
+	/* the batch before it, for weir.max_rate */
+	TimestampTz paced_since;
+	int			paced_records;
+
 	/* when things were done last */
 	TimestampTz quiet_since;	/* waiting for any message, or 0 */
 	TimestampTz assigned_at;
@@ -710,19 +714,25 @@ drop_forbidden(Reader *reader)
 	reader->assigned = reader->assignment->served != NIL;
 }
 
-/* A reader that is catching up keeps below weir.max_rate. */
-static void
-keep_rate(Reader *reader, TimestampTz began, int nrecords)
+/*
+ * A reader that is catching up keeps below weir.max_rate: the batch before
+ * takes as long as its records may, whatever wakes us in the meantime.
+ */
+static bool
+rest(Reader *reader)
 {
 	long		needed;
 	long		taken;
 
-	if (weir_max_rate == 0 || reader->slot->main || nrecords == 0)
-		return;
-	needed = (long) (nrecords * 1000.0 / weir_max_rate);
-	taken = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
-	if (needed > taken)
-		weir_worker_wait(needed - taken);
+	if (weir_max_rate == 0 || reader->slot->main)
+		return false;
+	needed = (long) (reader->paced_records * 1000.0 / weir_max_rate);
+	taken = TimestampDifferenceMilliseconds(reader->paced_since,
+											GetCurrentTimestamp());
+	if (needed <= taken)
+		return false;
+	weir_worker_wait(needed - taken);
+	return true;
 }
 
 /*
@@ -752,17 +762,15 @@ turn(Reader *reader)
 		reader->heard = false;
 		begin_batch(reader);
 	}
-	if (collect(reader))
+	if (!rest(reader) && collect(reader))
 	{
-		TimestampTz began = reader->began;
-		int			nrecords = reader->batch.nrecords;
-
+		reader->paced_since = reader->began;
+		reader->paced_records = reader->batch.nrecords;
 		if (!commit_batch(reader, NULL))
 			return false;
-		wrote = nrecords > 0;
+		wrote = reader->paced_records > 0;
 		reader->quiet_since = 0;
 		begin_batch(reader);
-		keep_rate(reader, began, nrecords);
 	}
 	if (reader->doubted)
 	{

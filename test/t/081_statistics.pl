@@ -273,6 +273,13 @@ my $done = sql("SELECT offsets_done $progress");
 poll_ok($node, 'postgres',
 	"SELECT offsets_done > $done $progress UNION ALL SELECT true FROM weir.stat_view WHERE view = 'second'::regclass AND lag = 0 LIMIT 1",
 	'it goes on');
+
+# What wakes a reader does not make it faster.
+my $applied = q{SELECT sum(next_offset) FROM weir.checkpoint WHERE view = 'second'::regclass};
+my ($since, $applied_then) = split /\|/, sql("SELECT clock_timestamp(), ($applied)");
+sql('SELECT pg_reload_conf()') foreach 1 .. 40;
+is(sql("SELECT ($applied) - $applied_then <= 10000 * extract(epoch FROM clock_timestamp() - '$since') + 2 * 4 * current_setting('weir.batch_rows')::int"),
+	't', 'and keeps below weir.max_rate, however often it is woken');
 sql('ALTER SYSTEM SET weir.max_rate = 0');
 sql('SELECT pg_reload_conf()');
 sql(q{SELECT weir.wait('second', '2 minutes')});
