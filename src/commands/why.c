@@ -8,6 +8,7 @@
  *		state		what the view is doing; always the first sentence
  *		since		since when and by whom, where it does nothing
  *		server		what keeps readers from running, or from reading
+ *		producers	whether any sends, where there are some
  *		records		what became of those that were read
  *		time		who holds the watermark, what closes next (why_time.c)
  *		space		who keeps it from being reclaimed (holder.c)
@@ -32,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "commands/holder.h"
+#include "commands/maintain.h"
 #include "commands/why.h"
 #include "commands/why_time.h"
 #include "worker/database.h"
@@ -362,6 +364,42 @@ explain_reader(WeirFacts *facts)
 	}
 }
 
+/*
+ * The stream has producers, and none of them is to send.  Speaks of those
+ * only that the user sees in weir.stat_producer.
+ */
+static void
+explain_producers(WeirFacts *facts)
+{
+	const WeirProducer *silent = NULL;
+	ListCell   *lc;
+
+	foreach(lc, weir_producer_list())
+	{
+		const WeirProducer *producer = lfirst(lc);
+
+		if (producer->target != facts->view->stream)
+			continue;
+		if (producer->enabled && producer->error == NULL)
+			return;
+		if (has_privs_of_role(GetUserId(), producer->owner) ||
+			has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+			silent = producer;
+	}
+	if (silent == NULL)
+		return;
+	if (silent->enabled)
+		weir_why_say(facts, "No producer sends to stream %s: \"%s\" failed with: %s.  It is tried again from time to time.",
+					 facts->stream->name, silent->name, silent->error);
+	else
+		weir_why_say(facts, "No producer sends to stream %s: \"%s\" is stopped.  To let it go on, type: SELECT weir.start_producer(%s, %s, %s%s);",
+					 facts->stream->name, silent->name,
+					 quote_literal_cstr(silent->name),
+					 quote_literal_cstr(silent->source),
+					 quote_literal_cstr(facts->stream->name),
+					 silent->rate > 0 ? psprintf(", %.15g", silent->rate) : "");
+}
+
 /* ---------------------------------------------------------------- records */
 
 static void
@@ -446,13 +484,14 @@ weir_why_sentences(const WeirView *view)
 	explain_since(facts);
 	explain_server(facts);
 	explain_reader(facts);
+	explain_producers(facts);
 	explain_records(facts);
 	if (facts->n > 0)
 		weir_why_watermark(facts);
 	holder = weir_holder_sentence(view);
 	if (holder != NULL)
 		facts->sentences = lappend(facts->sentences, holder);
-	return facts->sentences;
+	return list_concat(facts->sentences, weir_maintain_sentences(view));
 }
 
 PG_FUNCTION_INFO_V1(weir_why);
