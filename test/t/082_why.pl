@@ -341,6 +341,30 @@ no_longer('beyond', 'all places are taken', 'a place is free');
 poll_ok($node, 'postgres', q{SELECT sum(events) = 10 FROM beyond}, 'and the view gets it');
 sql('DROP FOREIGN TABLE few CASCADE');
 
+# The 4096 partitions of a cluster
+foreach my $i (1 .. 5)
+{
+	sql(qq{
+		CREATE FOREIGN TABLE wide_$i (event_type text, ts timestamptz OPTIONS (field 'timestamp'))
+		SERVER generator OPTIONS (kind 'ecommerce', start '2024-01-01 10:00:00+00', rate '10',
+			"limit" '10', partitions '1024', event_time 'ts');
+		CREATE MATERIALIZED VIEW wide_view_$i WITH (weir.continuous) AS
+		SELECT window_start, window_end, count(*) AS events
+		FROM wide_$i, weir.tumble(ts, '1 minute') GROUP BY window_start, window_end;
+		});
+	poll_ok($node, 'postgres', "SELECT sum(read) = 10 FROM weir.checkpoint WHERE view = 'wide_view_$i'::regclass",
+		"stream $i of 1024 partitions is read");
+}
+says('wide_view_5', 'Shared memory holds 4096 partitions of streams of the cluster, and all places are taken',
+	'there is no place for its partitions');
+is( sql(q{SELECT status, lag IS NULL, read FROM weir.stat_view WHERE view = 'wide_view_5'::regclass}),
+	'running|t|10', 'its lag is not known, but it runs');
+like(slurp_file($node->logfile), qr/WARNING:  no room for the partitions of stream public\.wide_\d in shared memory/, 'the log says it');
+sql('DROP FOREIGN TABLE wide_1, wide_2 CASCADE');
+no_longer('wide_view_5', 'all places are taken', 'there is place again');
+poll_ok($node, 'postgres', q{SELECT lag FROM weir.stat_view WHERE view = 'wide_view_5'::regclass}, 'and its lag is known', '0');
+sql('DROP FOREIGN TABLE wide_3, wide_4, wide_5 CASCADE');
+
 # As many workers as there may be; then too few processes.
 $node->append_conf('postgresql.conf', 'weir.max_workers = 2');
 $node->restart;
