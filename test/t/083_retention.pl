@@ -240,6 +240,19 @@ is($left, sql('SELECT sum(events) FROM daily'), 'and none too few');
 $prepared->quit;
 $standby->stop;
 
+# Whoever may use pg_cron has a job of his own, and a part of its history.
+is( ($node->psql('postgres', q{CREATE ROLE dave; SET ROLE dave;
+		SELECT count(*) FROM weir.maintain('0', '0', '0')}))[2],
+	'', 'who may not use pg_cron is not bothered with it');
+sql('CREATE ROLE carol; GRANT USAGE ON SCHEMA cron TO carol');
+is( sql(q{SET ROLE carol; SELECT weir.schedule_maintenance('17 3 1 * *') > 0;
+		SELECT username, schedule FROM cron.job;
+		SELECT count(*) FROM weir.maintain('0', '0', '0');
+		SELECT weir.unschedule_maintenance(); RESET ROLE;
+		SELECT (SELECT count(*) FROM cron.job),
+			(SELECT count(*) > 0 FROM cron.job_run_details)}),
+	"t\ncarol|17 3 1 * *\n0\nt\n0|t", 'another role has a job and trims nothing of others');
+
 # pg_cron's history; jobs of another database are made where pg_cron is.
 like(sql(q{SELECT what, view, rows, error FROM weir.maintain(job_run_age => '0')
 		WHERE what = 'job runs'}),
