@@ -170,6 +170,9 @@ sql(qq{
 my $offset = -s $node->logfile;
 my @readers =
   map { start_psql("SET lock_timeout = '5s'", 'CALL look(0, 0)') } 1 .. 2;
+poll_ok($node, 'postgres',
+	q{SELECT count(*) = 2 FROM pg_stat_activity WHERE query ~ '^CALL look' AND state = 'active'},
+	'readers are at it');
 
 #
 # pg_cron
@@ -194,12 +197,12 @@ foreach my $reader (@readers)
 	$reader->{run}->finish;
 	is($reader->{err}, '', 'a reader meets no error');
 	my ($looks, $wrong) = $reader->{out} =~ /^(\d+)\|(\d+)$/m;
-	cmp_ok($looks // 0, '>', 20, 'it has looked all the time');
+	cmp_ok($looks // 0, '>', 5, 'it has looked all the time');
 	is($wrong, 0, 'and has seen the whole year, or the 30 days');
 }
 unlike(
 	PostgreSQL::Test::Utils::slurp_file($node->logfile, $offset),
-	qr/still waiting for/, 'nobody has waited for a lock');
+	qr/still waiting for \w+ on relation/, 'nobody has waited for a relation');
 
 # What is there: the same query by hand, restricted to what is kept.
 sub equals_query
