@@ -241,12 +241,12 @@ CREATE FUNCTION weir._row_stream(stream anyelement) RETURNS regclass
 COMMENT ON FUNCTION weir._row_stream(anyelement) IS 'the stream whose row the argument is; raises for any other';
 
 CREATE FUNCTION weir.decode(stream anyelement, late weir.late_event) RETURNS anyelement
-    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_decode_late';
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_decode_late';
 COMMENT ON FUNCTION weir.decode(anyelement, weir.late_event)
     IS 'a late record as a row of its stream: SELECT l.partition, l."offset", l.late_bound, e.* FROM weir.late_event l, weir.decode(NULL::events, l) e WHERE l.view = ''v''::regclass';
 
 CREATE FUNCTION weir.late_events(stream anyelement, view regclass DEFAULT NULL) RETURNS SETOF anyelement
-    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS $$
         SELECT weir._row_stream($1);
         SELECT weir.decode($1, d.late)

@@ -117,6 +117,15 @@ FROM weir.late_events(NULL::events);
 SELECT l.partition, l."offset", l.event_time = e.ts AS same, l.late_bound, e.event_type, e.user_id, e.total_amount
 FROM weir.late_event l, weir.decode(NULL::events, l) e WHERE l.view = 'days'::regclass ORDER BY l.partition, l."offset" LIMIT 3;
 SELECT count(*) FROM weir.late_events(NULL::events, 'notes');
+-- a long one, and one that is bad for the stream as it is now
+BEGIN;
+INSERT INTO weir.late_event (view, partition, "offset", event_time, late_bound, value)
+SELECT 'odd', 7, n, '2024-01-01', '2024-01-02', v FROM (VALUES
+    (1, convert_to(jsonb_build_object('timestamp', '2024-01-01T00:00:00Z', 'user_id', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 3000) i))::text, 'UTF8')),
+    (2, '{"timestamp": never'::bytea)) x (n, v);
+SELECT l."offset", e IS NULL AS bad, e.ts, length(e.user_id), md5(e.user_id) = (SELECT md5(string_agg(md5(i::text), '')) FROM generate_series(1, 3000) i) AS same
+FROM weir.late_event l, weir.decode(NULL::events, l) e WHERE l.partition = 7 ORDER BY 1;
+ROLLBACK;
 SELECT * FROM weir.late_events(NULL::notes);
 SELECT * FROM weir.late_events(1);
 SELECT weir.decode(NULL::events, NULL);

@@ -85,10 +85,11 @@ bytes_attribute(HeapTupleHeader row, const char *name, const char **bytes,
 				int32 *length)
 {
 	bool		isnull;
-	Datum		value = GetAttributeByName(row, name, &isnull);
+	Datum		datum = GetAttributeByName(row, name, &isnull);
+	bytea	   *value = isnull ? NULL : DatumGetByteaPP(datum);
 
-	*bytes = isnull ? NULL : VARDATA_ANY(DatumGetByteaPP(value));
-	*length = isnull ? 0 : VARSIZE_ANY_EXHDR(DatumGetByteaPP(value));
+	*bytes = isnull ? NULL : VARDATA_ANY(value);
+	*length = isnull ? 0 : VARSIZE_ANY_EXHDR(value);
 }
 
 /* The message of which a row of weir.late_event was made. */

@@ -128,7 +128,11 @@ has_job_runs(void)
 	Oid			schema = get_namespace_oid("cron", true);
 	Oid			runs;
 
-	if (!OidIsValid(get_extension_oid("pg_cron", true)) || !OidIsValid(schema))
+	if (!OidIsValid(get_extension_oid("pg_cron", true)) ||
+		!OidIsValid(schema) ||
+		!DatumGetBool(DirectFunctionCall2(has_schema_privilege_id,
+										  ObjectIdGetDatum(schema),
+										  CStringGetTextDatum("USAGE"))))
 		return false;
 	runs = get_relname_relid("job_run_details", schema);
 	return OidIsValid(runs) &&

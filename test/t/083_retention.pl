@@ -170,6 +170,9 @@ sql(qq{
 my $offset = -s $node->logfile;
 my @readers =
   map { start_psql("SET lock_timeout = '5s'", 'CALL look(0, 0)') } 1 .. 2;
+poll_ok($node, 'postgres',
+	q{SELECT count(*) = 2 FROM pg_stat_activity WHERE query ~ '^CALL look' AND state = 'active'},
+	'readers are at it');
 
 #
 # pg_cron
@@ -194,12 +197,12 @@ foreach my $reader (@readers)
 	$reader->{run}->finish;
 	is($reader->{err}, '', 'a reader meets no error');
 	my ($looks, $wrong) = $reader->{out} =~ /^(\d+)\|(\d+)$/m;
-	cmp_ok($looks // 0, '>', 20, 'it has looked all the time');
+	cmp_ok($looks // 0, '>', 5, 'it has looked all the time');
 	is($wrong, 0, 'and has seen the whole year, or the 30 days');
 }
 unlike(
 	PostgreSQL::Test::Utils::slurp_file($node->logfile, $offset),
-	qr/still waiting for/, 'nobody has waited for a lock');
+	qr/still waiting for \w+ on relation/, 'nobody has waited for a relation');
 
 # What is there: the same query by hand, restricted to what is kept.
 sub equals_query
@@ -239,6 +242,19 @@ is($once, 't', 'a plan that is kept shows each row once');
 is($left, sql('SELECT sum(events) FROM daily'), 'and none too few');
 $prepared->quit;
 $standby->stop;
+
+# Whoever may use pg_cron has a job of his own, and a part of its history.
+is( ($node->psql('postgres', q{CREATE ROLE dave; SET ROLE dave;
+		SELECT count(*) FROM weir.maintain('0', '0', '0')}))[2],
+	'', 'who may not use pg_cron is not bothered with it');
+sql('CREATE ROLE carol; GRANT USAGE ON SCHEMA cron TO carol');
+is( sql(q{SET ROLE carol; SELECT weir.schedule_maintenance('17 3 1 * *') > 0;
+		SELECT username, schedule FROM cron.job;
+		SELECT count(*) FROM weir.maintain('0', '0', '0');
+		SELECT weir.unschedule_maintenance(); RESET ROLE;
+		SELECT (SELECT count(*) FROM cron.job),
+			(SELECT count(*) > 0 FROM cron.job_run_details)}),
+	"t\ncarol|17 3 1 * *\n0\nt\n0|t", 'another role has a job and trims nothing of others');
 
 # pg_cron's history; jobs of another database are made where pg_cron is.
 like(sql(q{SELECT what, view, rows, error FROM weir.maintain(job_run_age => '0')
