@@ -23,7 +23,8 @@ kafka_topic('shop', 3);
 
 my $node = weir_node('main', conf => '
 weir.batch_time = 100
-weir.max_rate = 40000
+weir.batch_rows = 5000
+weir.max_rate = 10000
 wal_level = replica
 ');
 my $bootstrap = kafka_bootstrap();
@@ -72,10 +73,12 @@ sub record
 # An empty database, and another one
 #
 
+poll_ok($node, 'postgres', 'SELECT count(*) = 1 FROM weir.stat_worker',
+	'the database worker is there');
 is_deeply(
 	all_answer($node, 'empty database'),
 	{ map { $_ => $_ eq 'stat_worker' ? 1 : 0 } @views },
-	'there is only the database worker') or diag(sql('TABLE weir.stat_worker'));
+	'and nothing else');
 
 #
 # A topic with known records: some an hour old, some bad, some late
@@ -243,7 +246,7 @@ poll_ok($node, 'postgres',
 	"SELECT abs(cpu_seconds - @{[ cpu_of($reader) ]}) < 0.3 FROM weir.stat_worker WHERE pid = $reader",
 	'CPU time is that of /proc');
 my $rss = sql("SELECT rss_bytes FROM weir.stat_worker WHERE pid = $reader");
-cmp_ok(abs($rss - rss_of($reader)), '<', 0.2 * rss_of($reader), 'memory is that of /proc');
+cmp_ok(abs($rss - rss_of($reader)), '<', 0.3 * rss_of($reader), 'memory is that of /proc');
 foreach my $pid (split /\n/, sql('SELECT pid FROM weir.stat_worker'))
 {
 	poll_ok($node, 'postgres',
@@ -264,12 +267,14 @@ my $progress = q{FROM weir.stat_progress_catch_up p JOIN weir.stat_view v USING 
 poll_ok($node, 'postgres', "SELECT count(*) = 1 $progress", 'it is seen catching up');
 is( sql(qq{SELECT datname, offsets_total, p.pid = v.pid,
 	offsets_done = (SELECT sum(next_offset) FROM weir.checkpoint c WHERE c.view = 'second'::regclass),
-	eta BETWEEN '1 second' AND '60 seconds' $progress}),
+	eta BETWEEN '1 second' AND '200 seconds' $progress}),
 	'postgres|400000|t|t|t', 'with offsets done as in its checkpoint, and a time to go');
 my $done = sql("SELECT offsets_done $progress");
 poll_ok($node, 'postgres',
 	"SELECT offsets_done > $done $progress UNION ALL SELECT true FROM weir.stat_view WHERE view = 'second'::regclass AND lag = 0 LIMIT 1",
 	'it goes on');
+sql('ALTER SYSTEM SET weir.max_rate = 0');
+sql('SELECT pg_reload_conf()');
 sql(q{SELECT weir.wait('second', '2 minutes')});
 poll_ok($node, 'postgres', 'SELECT count(*) = 0 FROM weir.stat_progress_catch_up', 'and comes to the end');
 poll_ok($node, 'postgres',
@@ -307,10 +312,13 @@ foreach my $forbidden ('SELECT error FROM weir.view', 'SELECT weir.stat_reset()'
 	like($stderr, qr/permission denied/, "nor may it: $forbidden");
 }
 all_answer($node, 'a role with nothing', 'SET ROLE nobody; ');
-is_deeply(
+
+# Readers come and go while the view is tried again.
+my ($seen, $all) = (
 	all_answer($node, 'a member of pg_monitor', 'SET ROLE monitor; '),
-	all_answer($node, 'a superuser'),
-	'pg_monitor sees all rows of all owners');
+	all_answer($node, 'a superuser'));
+delete $_->{stat_worker} foreach $seen, $all;
+is_deeply($seen, $all, 'pg_monitor sees all rows of all owners');
 
 #
 # A dead broker: what is known stays, and is as old as it says

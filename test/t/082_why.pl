@@ -124,6 +124,8 @@ sql('SELECT * FROM public.shop LIMIT 10');
 kafka_produce('shop', event(1, '10:00:20', 200));
 no_longer('v', 'filtered out by WHERE', 'not all is filtered any more');
 says('v', 'The watermark is 2026-01-01 09:59:56\+00.  Partition 0 holds it: its greatest event time is 2026-01-01 10:00:06\+00', 'the partition that is behind holds the watermark');
+says('v', "The newest record is of 2026-01-01 10:00:20\\+00, and all is read: the watermark stands still until another comes.  .*type: ALTER FOREIGN TABLE public.shop OPTIONS \\(ADD close_timeout '1 minute'\\);",
+	'a quiet stream');
 says('v', 'Next, windows that end at 2026-01-01 10:00:00\+00 close, when the watermark reaches 2026-01-01 10:00:00\+00: it has 4 s to go',
 	'what closes next, and when');
 kafka_produce('shop', event(0, '10:01:30', 200));

@@ -342,6 +342,8 @@ run_all(
 		  if sql("EXPLAIN $query") =~ /Seq Scan on user_activity_closed/;
 	});
 like(shown('weir-engine', 'Catch-up'), qr/^behind\|\w+\|50000\|/, 'who catches up is shown');
+like(alert('weir-lag'), qr/\|behind\|(?:[3-9]|[12]\d)\d\d/m, 'and raises the alert of the lag');
+like(alert('weir-watermark'), qr/\|events_per_minute\|[3-9]\d\d/m, 'that of the watermark has its age');
 $node->append_conf('postgresql.conf', q{weir.fault = ''});
 $node->reload;
 $holder->quit;
@@ -401,7 +403,20 @@ my %state = map { $_ => 1 }
   map { (split /\|/)[2] } split /\n/, shown('weir-shop', 'Newest windows');
 is(join(' ', sort keys %state), 'closed open', 'open windows are told from closed ones');
 
-# A view that is paused, and one that cannot close.
+# A view that cannot close.
+sql($ahead =~ s/ahead/broken/r . ' WITH NO DATA');
+sql(q{
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE 'not in my table'; END $$;
+	SELECT format('CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION refuse()',
+	              weir.closed('broken')) \gexec
+	SELECT weir.resume('broken')});
+comes_to(sub { alert('weir-view-failed') }, qr/\|broken\|1$/m, 'a view that cannot close raises the alert');
+run_all('a view that cannot close');
+like(shown('weir-engine', 'Views'), qr/^broken\|backlog\|close_failed\|.*\|not in my table\|/m, 'and is shown with its error');
+sql('DROP MATERIALIZED VIEW broken');
+
+# A view that is paused.
 sql(q{SELECT weir.pause('revenue')});
 run_all('a paused view');
 like(shown('weir-engine', 'Views'), qr/^revenue\|events\|paused\|.*paused/m, 'it is shown as paused, and why');
