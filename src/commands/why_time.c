@@ -238,8 +238,9 @@ explain_next(WeirFacts *facts, TimestampTz watermark, TimestampTz closed_to)
 	}
 	if (work.next == DT_NOBEGIN)
 	{
-		weir_why_say(facts, "A session closes when the watermark has passed its end%s.",
-					 facts->view->lateness > 0 ? " by weir.lateness" : "");
+		weir_why_say(facts, "A session closes when the watermark has passed its end%s.  For the end of the next one, type: SELECT min(window_end) FROM %s WHERE window_end > weir.closed_to(%s);",
+					 facts->view->lateness > 0 ? " by weir.lateness" : "",
+					 facts->name, facts->literal);
 		return;
 	}
 	if (work.bound > closed_to)

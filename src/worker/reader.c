@@ -618,12 +618,30 @@ tend_views(Reader *reader, bool wrote)
 	reader->reclaim |= weir_tend_views(reader->assignment, wrote, reclaim);
 }
 
+/*
+ * The consumer group under which a view's positions are published, or NULL if
+ * the view is gone: weir.<database>.<view>, with its schema before it if that
+ * is not public.
+ */
+static char *
+group_name(Oid view)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+	char	   *schema = get_namespace_name(get_rel_namespace(view));
+	char	   *name = get_rel_name(view);
+
+	if (database == NULL || schema == NULL || name == NULL)
+		return NULL;
+	if (strcmp(schema, "public") == 0)
+		return psprintf("weir.%s.%s", database, name);
+	return psprintf("weir.%s.%s.%s", database, schema, name);
+}
+
 /* Publish positions for lag tools, now and then. */
 static void
 publish_positions(Reader *reader)
 {
 	WeirAssignment *assignment = reader->assignment;
-	char	   *database;
 	List	   *names = NIL;
 	ListCell   *lc;
 	ListCell   *name;
@@ -639,19 +657,19 @@ publish_positions(Reader *reader)
 		return;
 	}
 	MemoryContextSwitchTo(reader->context);
-	database = get_database_name(MyDatabaseId);
 	foreach(lc, assignment->served)
 		names = lappend(names,
-						psprintf("weir.%s.%s", database,
-								 get_rel_name(((WeirServed *) lfirst(lc))->view->view)));
+						group_name(((WeirServed *) lfirst(lc))->view->view));
 	weir_worker_commit();
 	MemoryContextSwitchTo(reader->context);
 	forboth(lc, assignment->served, name, names)
 	{
 		WeirServed *served = lfirst(lc);
-		WeirPosition *positions = palloc_array(WeirPosition,
-											   served->npartitions);
+		WeirPosition *positions;
 
+		if (lfirst(name) == NULL)
+			continue;
+		positions = palloc_array(WeirPosition, served->npartitions);
 		for (int p = 0; p < served->npartitions; p++)
 		{
 			positions[p].partition = p;

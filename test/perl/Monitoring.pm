@@ -50,7 +50,8 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(
   $prometheus_dir
   exporter_start exporter_stop exporter_text exporter_log
-  prometheus_start prometheus_get prometheus_samples prometheus_poll
+  prometheus_start prometheus_url prometheus_get prometheus_samples
+  prometheus_poll
   alerts alerts_poll promtool_ok yaml_file wait_for
 );
 
@@ -216,6 +217,17 @@ sub prometheus_start
 	return wait_for(sub { _get('prometheus', '/-/ready') }, 'Prometheus is ready');
 }
 
+=item prometheus_url()
+
+Its address, without a slash at the end.
+
+=cut
+
+sub prometheus_url
+{
+	return "http://127.0.0.1:$running{prometheus}{port}";
+}
+
 =item prometheus_get(path, parameter => value ...)
 
 The C<data> of an answer of the HTTP API, such as of C<query>.  Dies of an error.
@@ -235,7 +247,7 @@ sub prometheus_get
 {
 	my ($path, %parameters) = @_;
 	my $http   = HTTP::Tiny->new(timeout => 30);
-	my $answer = $http->get("http://127.0.0.1:$running{prometheus}{port}/api/v1/$path?"
+	my $answer = $http->get(prometheus_url() . "/api/v1/$path?"
 		  . $http->www_form_urlencode(\%parameters));
 	my $json = eval { decode_json($answer->{content}) };
 
