@@ -19,4 +19,6 @@ CREATE ROLE metrics LOGIN PASSWORD :'password';
 GRANT pg_monitor TO metrics;
 ALTER ROLE metrics SET statement_timeout = '10s';
 CREATE EXTENSION pg_cron;
+SELECT 'SELECT weir.schedule_maintenance()'
+WHERE to_regproc('weir.schedule_maintenance') IS NOT NULL \gexec
 END
