@@ -51,6 +51,8 @@ enum
 	ERROR_MESSAGE,
 	SQLSTATE,
 	ERROR_AT,
+	STATUS_SINCE,
+	STATUS_BY,
 	VIEW_NATTS
 };
 
@@ -90,6 +92,7 @@ static WeirView *deform_view(TupleDesc desc, HeapTuple tuple);
 static void form_options(const WeirView *view, Datum *values, bool *isnull);
 static void form_failure(const ErrorData *error, Datum *values,
 						 bool *isnull);
+static void form_change(Datum *values, bool *isnull);
 static Oid	owner_of(Oid relation);
 static bool is_armed(Oid view);
 static int	compare_views(const ListCell *a, const ListCell *b);
@@ -211,6 +214,7 @@ weir_view_insert(const WeirView *view)
 	values[SETTINGS] = weir_form_strings(view->settings);
 	values[STATUS] = CStringGetTextDatum(status_names[view->status]);
 	form_failure(NULL, values, isnull);
+	form_change(values, isnull);
 	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
 											 isnull));
 	table_close(table, NoLock);
@@ -235,11 +239,13 @@ weir_view_update_options(const WeirView *view)
 }
 
 /*
- * Write the status, and the error that led to it.
+ * Write the status, and the error that led to it; since when it is so, and
+ * by whom, if it is another one.
  */
 void
 weir_view_set_status(Oid view, WeirStatus status, const ErrorData *error)
 {
+	const WeirView *before = weir_view_get(view, true);
 	Datum		values[VIEW_NATTS];
 	bool		isnull[VIEW_NATTS];
 	bool		replace[VIEW_NATTS];
@@ -250,6 +256,9 @@ weir_view_set_status(Oid view, WeirStatus status, const ErrorData *error)
 	form_failure(error, values, isnull);
 	replace[STATUS] = replace[ERROR_MESSAGE] = true;
 	replace[SQLSTATE] = replace[ERROR_AT] = true;
+	form_change(values, isnull);
+	replace[STATUS_SINCE] = replace[STATUS_BY] =
+		before == NULL || before->status != status;
 	update_view(view, values, isnull, replace);
 }
 
@@ -283,6 +292,7 @@ weir_view_delete(Oid view)
 	weir_table_delete("dead_letter", 1, key);
 	weir_table_delete("late_event", 1, key);
 	weir_table_delete("exception", 1, key);
+	weir_table_delete("trimmed", 1, key);
 }
 
 /*
@@ -524,6 +534,9 @@ deform_view(TupleDesc desc, HeapTuple tuple)
 		view->error_sqlstate = TextDatumGetCString(values[SQLSTATE]);
 	if (!isnull[ERROR_AT])
 		view->error_at = DatumGetTimestampTz(values[ERROR_AT]);
+	view->status_since = DatumGetTimestampTz(values[STATUS_SINCE]);
+	if (!isnull[STATUS_BY])
+		view->status_by = TextDatumGetCString(values[STATUS_BY]);
 	return view;
 }
 
@@ -549,6 +562,17 @@ form_failure(const ErrorData *error, Datum *values, bool *isnull)
 		CStringGetTextDatum(error->message ? error->message : "");
 	values[SQLSTATE] = CStringGetTextDatum(weir_sqlstate(error->sqlerrcode));
 	values[ERROR_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+}
+
+/* A status is changed now, by the current user or by a worker. */
+static void
+form_change(Datum *values, bool *isnull)
+{
+	values[STATUS_SINCE] = TimestampTzGetDatum(GetCurrentTimestamp());
+	isnull[STATUS_BY] = IsBackgroundWorker;
+	if (!IsBackgroundWorker)
+		values[STATUS_BY] =
+			CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
 }
 
 /*

@@ -372,6 +372,46 @@ creation_schema(WeirCreateView *create)
 	return InvalidOid;
 }
 
+/* The reader that is to come will not come soon: say so. */
+static void
+warn_if_queued(const WeirView *view)
+{
+	bool		room;
+	bool		slot = false;
+
+	if (weir_shared == NULL)
+		return;
+	LWLockAcquire(weir_shared->lock, LW_SHARED);
+	room = weir_shmem_view_room();
+	for (int i = 0; i < WEIR_MAX_WORKERS; i++)
+	{
+		const WeirSlot *other = &weir_shared->slots[i];
+
+		if (weir_shmem_taken(other) ?
+			other->kind == WEIR_WORKER_READER &&
+			other->database == MyDatabaseId && other->object == view->stream :
+			i < weir_max_workers)
+			slot = true;
+	}
+	LWLockRelease(weir_shared->lock);
+	if (!room)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("continuous view \"%s\" is queued",
+						get_rel_name(view->view)),
+				 errdetail("Shared memory holds %d continuous views of the cluster, and all places are taken.",
+						   WEIR_MAX_VIEWS),
+				 errhint("Drop some that are not needed, in any database.")));
+	else if (!slot)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("continuous view \"%s\" is queued",
+						get_rel_name(view->view)),
+				 errdetail("All %d workers of the cluster are in use.",
+						   weir_max_workers),
+				 errhint("Raise weir.max_workers in postgresql.conf and restart.")));
+}
+
 /* Rows of the catalog; from here on a worker may find the view. */
 static void
 record_view(WeirView *view, bool with_data)
@@ -441,6 +481,8 @@ weir_view_create(WeirCreateView *create)
 	create_data_relations(&view, create->name->relname, plan);
 	view.view = create_view(&view, schema, create->name->relname, plan);
 	record_view(&view, create->with_data);
+	if (create->with_data)
+		warn_if_queued(&view);
 	return view.view;
 }
 

@@ -273,7 +273,8 @@ convert_message_bytes(WeirDecoder *decoder, WeirRecord *record,
 static void
 fill_headers(WeirSource *source, WeirRecord *record, WeirConversion *conversion)
 {
-	char	   *headers = weir_source_headers(source, &record->message);
+	char	   *headers = source == NULL ? NULL :
+		weir_source_headers(source, &record->message);
 	int			i = conversion->attnum - 1;
 
 	if (!headers)

@@ -61,7 +61,7 @@ extern Bitmapset *weir_decoder_columns(const WeirDecoder *decoder);
  * holds.  User-defined input functions and CHECK constraints run as the
  * caller's user: worker callers enter the stream owner's context first.
  * Needs a transaction; uses internal subtransactions only where a type has
- * no parser of ours.
+ * no parser of ours.  source NULL: headers are not known and read as NULL.
  */
 extern void weir_decode(WeirDecoder *decoder, WeirSource *source,
 						WeirRecord *records, int n);

@@ -41,6 +41,19 @@ weir_close_bound(const WeirPlan *plan, int64 lateness, TimestampTz watermark)
 						   weir_window_last_ended(&plan->window, reached));
 }
 
+TimestampTz
+weir_close_next(const WeirPlan *plan, int64 lateness, TimestampTz watermark,
+				TimestampTz closed_to)
+{
+	TimestampTz reached = Max(weir_time_minus(watermark, lateness), closed_to);
+
+	if (watermark == DT_NOBEGIN || plan->window.kind == WEIR_SESSION)
+		return DT_NOBEGIN;
+	return weir_window_end(&plan->window,
+						   weir_window_last_ended(&plan->window,
+												  reached) + 1);
+}
+
 bool
 weir_close_due(const WeirServed *served)
 {

@@ -18,6 +18,15 @@
 extern TimestampTz weir_close_bound(const WeirPlan *plan, int64 lateness,
 									TimestampTz watermark);
 
+/*
+ * The least window end that is later than closed_to and than any that this
+ * watermark allows to close; DT_NOBEGIN while there is no watermark, and for
+ * sessions, whose ends depend on records.
+ */
+extern TimestampTz weir_close_next(const WeirPlan *plan, int64 lateness,
+								   TimestampTz watermark,
+								   TimestampTz closed_to);
+
 /* Does the committed watermark allow windows to close? */
 extern bool weir_close_due(const WeirServed *served);
 

@@ -247,3 +247,27 @@ weir_segment_reclaim(const WeirView *view, bool all)
 	WEIR_FAULT("reclaimed");
 	return nfree < wanted;
 }
+
+bool
+weir_segment_held(const WeirView *view, bool *by_snapshot)
+{
+	bool		listed[WEIR_SEGMENTS] = {false};
+	WeirViewState state;
+	int			nfree = 0;
+	int			dead = 0;
+
+	*by_snapshot = false;
+	weir_view_state_get(view->closed, &state);
+	weir_view_state_versions(view->closed, listed);
+	for (int i = 0; i < WEIR_SEGMENTS; i++)
+	{
+		if (segment_blocks(view->segments[i]) == 0)
+			nfree++;
+		else if (!is_live(&state, i))
+		{
+			dead++;
+			*by_snapshot |= listed[i];
+		}
+	}
+	return nfree < ENOUGH_FREE && dead > 0;
+}

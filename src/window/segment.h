@@ -35,4 +35,11 @@ extern bool weir_segment_compact(const WeirView *view, const WeirPlan *plan);
  */
 extern bool weir_segment_reclaim(const WeirView *view, bool all);
 
+/*
+ * Is there too little free space because dead segments cannot be given back?
+ * *by_snapshot: an old version of the state row is still needed that lists
+ * one of them; else somebody may hold a lock on one.
+ */
+extern bool weir_segment_held(const WeirView *view, bool *by_snapshot);
+
 #endif							/* WEIR_SEGMENT_H */

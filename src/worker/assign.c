@@ -338,6 +338,7 @@ void
 weir_assignment_note_ends(WeirAssignment *assignment, int p,
 						  const WeirEnds *ends)
 {
+	static bool reported = false;
 	WeirPartitionEntry *entry;
 
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
@@ -350,6 +351,14 @@ weir_assignment_note_ends(WeirAssignment *assignment, int p,
 		entry->asked_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(weir_shared->lock);
+	if (entry == NULL && !reported)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no room for the partitions of stream %s in shared memory",
+						assignment->stream->name),
+				 errdetail("A cluster can know %d partitions of streams; the lag of the others is not known, and their catch-up readers do not join the main one.",
+						   WEIR_MAX_PARTITIONS)));
+	reported |= entry == NULL;
 }
 
 /* Why a view cannot go on from its position, or NULL. */

@@ -37,6 +37,7 @@ give(WeirViewEntry *entry, const WeirSlot *slot)
 {
 	entry->slot = slot - weir_shared->slots;
 	entry->generation = slot->generation;
+	entry->waits = WEIR_WAITS_NOT;
 }
 
 /* Is this another reader of the same stream, with the same mapping? */
@@ -78,6 +79,7 @@ weir_claim_views(WeirSlot *slot, List *views)
 			entry->retry_at > now)
 			continue;
 		give(entry, slot);
+		entry->catch_up.since = 0;
 		claimed = lappend_oid(claimed, lfirst_oid(lc));
 	}
 	LWLockRelease(weir_shared->lock);

@@ -72,6 +72,7 @@ typedef struct Catalog
 	List	   *stream_oids;
 	List	   *streams;		/* StreamWork */
 	List	   *producers;		/* WeirProducer, enabled */
+	List	   *unplaced;		/* views that shared memory has no room for */
 	char	   *database;		/* its name */
 } Catalog;
 
@@ -281,7 +282,8 @@ look_at_workers(Catalog *catalog)
  * first back-off.
  */
 static void
-look_at_views(StreamWork *work, TimestampTz now, TimestampTz *wake_at)
+look_at_views(Catalog *catalog, StreamWork *work, TimestampTz now,
+			  TimestampTz *wake_at)
 {
 	ListCell   *lc;
 
@@ -289,9 +291,12 @@ look_at_views(StreamWork *work, TimestampTz now, TimestampTz *wake_at)
 	{
 		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId, lfirst_oid(lc));
 
-		if (entry != NULL && weir_shmem_claimed(entry))
+		if (entry == NULL)
+			catalog->unplaced = lappend_oid(catalog->unplaced,
+											lfirst_oid(lc));
+		else if (weir_shmem_claimed(entry))
 			continue;
-		if (entry != NULL && entry->retry_at > now)
+		else if (entry->retry_at > now)
 			*wake_at = Min(*wake_at, entry->retry_at);
 		else
 			work->unclaimed = lappend_oid(work->unclaimed, lfirst_oid(lc));
@@ -328,7 +333,7 @@ look_at_slots(Catalog *catalog)
 	weir_shmem_retain(MyDatabaseId, catalog->views, catalog->stream_oids);
 	look_at_workers(catalog);
 	foreach(lc, catalog->streams)
-		look_at_views(lfirst(lc), now, &wake_at);
+		look_at_views(catalog, lfirst(lc), now, &wake_at);
 	look_at_failures(now, &wake_at);
 	LWLockRelease(weir_shared->lock);
 
@@ -359,15 +364,34 @@ has_producer(const char *name)
  *-------------------------------------------------------------------------
  */
 
+/* Show what the views wait for. */
+static void
+note_waits(List *views, WeirWaits waits)
+{
+	ListCell   *lc;
+
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	foreach(lc, views)
+	{
+		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId, lfirst_oid(lc));
+
+		if (entry != NULL && !weir_shmem_claimed(entry))
+			entry->waits = waits;
+	}
+	LWLockRelease(weir_shared->lock);
+}
+
 /*
  * The views have no place now.  Their status is changed under their lock,
  * like every status; who has it is changing something, and wakes us.
  */
 static void
-queue_views(List *views)
+queue_views(List *views, WeirWaits waits)
 {
 	ListCell   *lc;
 	bool		same = begin() == my_extension;
+
+	note_waits(views, waits);
 
 	foreach(lc, views)
 	{
@@ -381,6 +405,25 @@ queue_views(List *views)
 			weir_view_set_status(view->view, WEIR_QUEUED, NULL);
 	}
 	commit();
+}
+
+/* Say once that there is no room for views, until there is. */
+static void
+queue_unplaced(List *views)
+{
+	static bool reported = false;
+
+	if (views != NIL)
+		queue_views(views, WEIR_WAITS_NOT);
+	if (views != NIL && !reported)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no room for %d continuous views in shared memory",
+						list_length(views)),
+				 errdetail("A cluster can run %d; the others stay queued.",
+						   WEIR_MAX_VIEWS),
+				 errhint("Drop continuous views that are not needed, in any database.")));
+	reported = views != NIL;
 }
 
 /* Catch-up readers there are: all but the first of each stream. */
@@ -409,8 +452,10 @@ launch_reader(StreamWork *work)
 		case WEIR_LAUNCHED:
 			return true;
 		case WEIR_LAUNCH_NO_SLOT:
+			queue_views(work->unclaimed, WEIR_WAITS_SLOT);
+			return false;
 		case WEIR_LAUNCH_NO_PROCESS:
-			queue_views(work->unclaimed);
+			queue_views(work->unclaimed, WEIR_WAITS_PROCESS);
 			return false;
 		case WEIR_LAUNCH_BARRED:
 		case WEIR_LAUNCH_TOO_SOON:
@@ -433,7 +478,7 @@ launch_readers(Catalog *catalog)
 		if (work->unclaimed == NIL || work->starting)
 			continue;
 		if (work->readers > 0 && catch_up >= weir_max_catch_up)
-			queue_views(work->unclaimed);
+			queue_views(work->unclaimed, WEIR_WAITS_CATCH_UP);
 		else if (launch_reader(work) && work->readers > 0)
 			catch_up++;
 	}
@@ -494,6 +539,7 @@ reconcile(MemoryContext context)
 		leave_database(!OidIsValid(catalog.extension));
 
 	wake_at = look_at_slots(&catalog);
+	queue_unplaced(catalog.unplaced);
 	launch_readers(&catalog);
 	launch_producers(&catalog);
 
@@ -514,6 +560,7 @@ weir_database_main(Datum arg)
 	{
 		long		timeout = reconcile(context);
 
+		weir_worker_publish_usage();
 		MemoryContextSwitchTo(TopMemoryContext);
 		MemoryContextReset(context);
 		weir_worker_wait(timeout);

@@ -347,6 +347,33 @@ time_to_retry(void)
 	return timeout;
 }
 
+/* Start a database worker, and show what it waits for. */
+static void
+launch_database_worker(const LabelledDatabase *database)
+{
+	static bool reported = false;
+	WeirLaunch	result = weir_worker_launch(WEIR_WORKER_DATABASE,
+											database->oid, InvalidOid, NULL,
+											database->name);
+	WeirDatabase *entry;
+
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	entry = weir_shmem_database(database->oid, true);
+	if (entry != NULL)
+		entry->waits = result == WEIR_LAUNCH_NO_SLOT ? WEIR_WAITS_SLOT :
+			result == WEIR_LAUNCH_NO_PROCESS ? WEIR_WAITS_PROCESS :
+			WEIR_WAITS_NOT;
+	LWLockRelease(weir_shared->lock);
+	if (entry == NULL && !reported)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no room for database \"%s\" in shared memory",
+						database->name),
+				 errdetail("%d databases of a cluster are known; workers of the others may be slow to leave for a DROP DATABASE.",
+						   WEIR_MAX_DATABASES)));
+	reported |= entry == NULL;
+}
+
 /* Compare the labels with the slots. */
 static void
 launcher_cycle(MemoryContext context)
@@ -360,8 +387,7 @@ launcher_cycle(MemoryContext context)
 		LabelledDatabase *database = lfirst(lc);
 
 		if (needs_worker(database->oid))
-			(void) weir_worker_launch(WEIR_WORKER_DATABASE, database->oid,
-									  InvalidOid, NULL, database->name);
+			launch_database_worker(database);
 	}
 }
 

@@ -20,6 +20,8 @@
 
 #include "worker/measure.h"
 
+#define MILESTONE_MS	10000	/* between two milestones of a watermark */
+
 /*
  * How old the records at or after these offsets were when they were
  * committed.  Each counts, but neighbours mostly fall into one class.
@@ -123,8 +125,6 @@ weir_measure_batch(WeirAssignment *assignment, const WeirBatch *batch,
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
 	assignment->slot->records += batch->nrecords;
 	assignment->slot->batches++;
-	assignment->slot->error[0] = '\0';
-	assignment->slot->again_at = 0;
 	foreach(lc, assignment->served)
 	{
 		WeirServed *served = lfirst(lc);
@@ -189,6 +189,20 @@ note_catch_up(const WeirServed *served, const int64 *ends,
 	}
 }
 
+/* Remember now and then how far the watermark has come. */
+static void
+note_milestone(const WeirServed *served, WeirMilestone *milestones)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (served->watermark == DT_NOBEGIN ||
+		!TimestampDifferenceExceeds(milestones[1].at, now, MILESTONE_MS))
+		return;
+	milestones[0] = milestones[1];
+	milestones[1].at = now;
+	milestones[1].watermark = served->watermark;
+}
+
 void
 weir_measure_progress(WeirAssignment *assignment)
 {
@@ -203,8 +217,10 @@ weir_measure_progress(WeirAssignment *assignment)
 		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId,
 											   served->view->view);
 
-		if (entry != NULL && ends != NULL &&
-			served->npartitions == assignment->npartitions)
+		if (entry == NULL)
+			continue;
+		note_milestone(served, entry->milestones);
+		if (ends != NULL && served->npartitions == assignment->npartitions)
 			note_catch_up(served, ends, &entry->catch_up);
 	}
 	LWLockRelease(weir_shared->lock);

@@ -20,7 +20,10 @@
 extern void weir_measure_batch(WeirAssignment *assignment,
 							   const WeirBatch *batch, TimestampTz started);
 
-/* Positions or ends have moved: which views are catching up? */
+/*
+ * Positions or ends have moved: which views are catching up, and how fast do
+ * their watermarks move?
+ */
 extern void weir_measure_progress(WeirAssignment *assignment);
 
 #endif							/* WEIR_MEASURE_H */

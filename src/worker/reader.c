@@ -83,6 +83,7 @@ typedef struct Reader
 	int64	   *eof;			/* end of file seen at, or -1 */
 	Size		bytes;
 	bool		moved;			/* an end moved without records */
+	bool		committing;		/* the last attempt has not succeeded yet */
 	bool		doubted;		/* is it the log that was read before? */
 	TimestampTz began;			/* 0: nothing collected yet */
 
@@ -414,6 +415,23 @@ typedef struct Leaver
 	bool		failed;
 } Leaver;
 
+/*
+ * An error outside of any view is over: by a batch that was committed, or, if
+ * it was none of committing one, by an answer of the source.
+ */
+static void
+forget_error(Reader *reader)
+{
+	WeirSlot   *slot = reader->slot;
+
+	if (slot->error[0] == '\0')
+		return;
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	slot->error[0] = '\0';
+	slot->again_at = 0;
+	LWLockRelease(weir_shared->lock);
+}
+
 /* While it works a reader says once a second what it uses. */
 static void
 publish_usage(Reader *reader)
@@ -448,6 +466,8 @@ batch_committed(Reader *reader, List *leavers, TimestampTz started)
 	weir_measure_progress(assignment);
 	ConditionVariableBroadcast(&weir_shared->progress);
 	publish_usage(reader);
+	reader->committing = false;
+	forget_error(reader);
 	reader->failures = 0;
 	if (leavers != NIL)
 		weir_worker_ready();
@@ -466,6 +486,7 @@ commit_batch(Reader *reader, const bool *read_to_end)
 
 	pgstat_report_activity(STATE_RUNNING, "applying a batch");
 	reader->batch.now = started;
+	reader->committing = true;
 	WEIR_FAULT("batch-collected");
 	if (!weir_worker_begin(reader->slot->object))
 	{
@@ -569,6 +590,8 @@ refresh_ends(Reader *reader)
 		for (int p = 0; p < n; p++)
 			weir_assignment_note_ends(assignment, p, &ends[p]);
 		weir_measure_progress(assignment);
+		if (!reader->committing)
+			forget_error(reader);
 	}
 	pfree(ends);
 	grown = weir_source_partitions(assignment->source) !=
@@ -793,12 +816,16 @@ recover(Reader *reader, ErrorData *error)
 	long		backoff;
 
 	reader->assigned = false;
+	reader->refreshed_at = 0;
 	reader->failures++;
+	backoff = Min(1000L << Min(reader->failures - 1, 6), MAX_BACKOFF_MS);
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
 	if (reader->slot->error[0] == '\0')
 		reader->slot->error_since = GetCurrentTimestamp();
 	strlcpy(reader->slot->error, error->message,
 			sizeof(reader->slot->error));
+	reader->slot->again_at =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff);
 	LWLockRelease(weir_shared->lock);
 	if (weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG)
 		stop_all(reader, error);
@@ -806,7 +833,6 @@ recover(Reader *reader, ErrorData *error)
 	if (reader->failures == 1 &&
 		error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
 		return;					/* fenced: look up again at once */
-	backoff = Min(1000L << Min(reader->failures - 1, 6), MAX_BACKOFF_MS);
 	weir_worker_wait(backoff);
 }
 

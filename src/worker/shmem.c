@@ -4,9 +4,9 @@
  *	  Shared memory: who runs, what it serves, and what is measured.
  *
  * Views and partitions have a fixed number of entries, found by linear
- * search from a place given by their oids.  An entry that does not fit is
- * not an error: what it would show is not shown, and positions, counters and
- * status are in tables anyway.
+ * search from a place given by their oids.  An entry that does not fit is not
+ * an error here: a view without one is not claimed by any reader, and a
+ * partition without one has no known end.  Whoever meets that says so.
  *
  *-------------------------------------------------------------------------
  */
@@ -114,38 +114,123 @@ weir_shmem_retry_at(int failures)
 }
 
 /*
+ * Where the entry of a view is: *entry, or NULL; and the first free entry
+ * that one for it could take, or NULL.
+ */
+static WeirViewEntry *
+seek_view(Oid database, Oid view, WeirViewEntry **entry)
+{
+	uint32		first = hash_combine(murmurhash32(database),
+									 murmurhash32(view));
+	WeirViewEntry *unused = NULL;
+
+	Assert(LWLockHeldByMe(weir_shared->lock));
+
+	*entry = NULL;
+	for (int i = 0; i < WEIR_MAX_VIEWS; i++)
+	{
+		WeirViewEntry *at = &weir_shared->views[(first + i) % WEIR_MAX_VIEWS];
+
+		if (at->database == database && at->view == view)
+		{
+			*entry = at;
+			break;
+		}
+		if (unused == NULL && !OidIsValid(at->database))
+			unused = at;
+	}
+	return unused;
+}
+
+const WeirViewEntry *
+weir_shmem_find_view(Oid database, Oid view)
+{
+	WeirViewEntry *entry;
+
+	(void) seek_view(database, view, &entry);
+	return entry;
+}
+
+bool
+weir_shmem_view_room(void)
+{
+	for (int i = 0; i < WEIR_MAX_VIEWS; i++)
+	{
+		if (!OidIsValid(weir_shared->views[i].database))
+			return true;
+	}
+	return false;
+}
+
+/*
  * The entry of a view, made when there is none; NULL when the table is full.
  * Needs the lock, exclusive.
  */
 WeirViewEntry *
 weir_shmem_view(Oid database, Oid view)
 {
-	uint32		first = hash_combine(murmurhash32(database),
-									 murmurhash32(view));
-	WeirViewEntry *unused = NULL;
+	WeirViewEntry *entry;
+	WeirViewEntry *unused = seek_view(database, view, &entry);
 
 	Assert(LWLockHeldByMeInMode(weir_shared->lock, LW_EXCLUSIVE));
 
-	for (int i = 0; i < WEIR_MAX_VIEWS; i++)
-	{
-		WeirViewEntry *entry;
+	if (entry != NULL || unused == NULL)
+		return entry;
+	memset(unused, 0, sizeof(WeirViewEntry));
+	unused->database = database;
+	unused->view = view;
+	unused->slot = -1;
+	unused->stats_reset = GetCurrentTimestamp();
+	return unused;
+}
 
-		entry = &weir_shared->views[(first + i) % WEIR_MAX_VIEWS];
-		if (entry->database == database && entry->view == view)
-			return entry;
-		if (unused == NULL && !OidIsValid(entry->database))
-			unused = entry;
-	}
+/* As seek_view, of a partition. */
+static WeirPartitionEntry *
+seek_partition(Oid database, Oid stream, int32 partition,
+			   WeirPartitionEntry **entry)
+{
+	uint32		first = hash_combine(murmurhash32(database),
+									 murmurhash32(stream)) + partition;
+	WeirPartitionEntry *unused = NULL;
 
-	if (unused != NULL)
+	Assert(LWLockHeldByMe(weir_shared->lock));
+
+	*entry = NULL;
+	for (int i = 0; i < WEIR_MAX_PARTITIONS; i++)
 	{
-		memset(unused, 0, sizeof(WeirViewEntry));
-		unused->database = database;
-		unused->view = view;
-		unused->slot = -1;
-		unused->stats_reset = GetCurrentTimestamp();
+		WeirPartitionEntry *at;
+
+		at = &weir_shared->partitions[(first + i) % WEIR_MAX_PARTITIONS];
+		if (at->database == database && at->stream == stream &&
+			at->partition == partition)
+		{
+			*entry = at;
+			break;
+		}
+		if (unused == NULL && !OidIsValid(at->database))
+			unused = at;
 	}
 	return unused;
+}
+
+const WeirPartitionEntry *
+weir_shmem_find_partition(Oid database, Oid stream, int32 partition)
+{
+	WeirPartitionEntry *entry;
+
+	(void) seek_partition(database, stream, partition, &entry);
+	return entry;
+}
+
+bool
+weir_shmem_partition_room(void)
+{
+	for (int i = 0; i < WEIR_MAX_PARTITIONS; i++)
+	{
+		if (!OidIsValid(weir_shared->partitions[i].database))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -155,31 +240,18 @@ weir_shmem_view(Oid database, Oid view)
 WeirPartitionEntry *
 weir_shmem_partition(Oid database, Oid stream, int32 partition)
 {
-	uint32		first = hash_combine(murmurhash32(database),
-									 murmurhash32(stream)) + partition;
-	WeirPartitionEntry *unused = NULL;
+	WeirPartitionEntry *entry;
+	WeirPartitionEntry *unused = seek_partition(database, stream, partition,
+												&entry);
 
 	Assert(LWLockHeldByMeInMode(weir_shared->lock, LW_EXCLUSIVE));
 
-	for (int i = 0; i < WEIR_MAX_PARTITIONS; i++)
-	{
-		WeirPartitionEntry *entry;
-
-		entry = &weir_shared->partitions[(first + i) % WEIR_MAX_PARTITIONS];
-		if (entry->database == database && entry->stream == stream &&
-			entry->partition == partition)
-			return entry;
-		if (unused == NULL && !OidIsValid(entry->database))
-			unused = entry;
-	}
-
-	if (unused != NULL)
-	{
-		memset(unused, 0, sizeof(WeirPartitionEntry));
-		unused->database = database;
-		unused->stream = stream;
-		unused->partition = partition;
-	}
+	if (entry != NULL || unused == NULL)
+		return entry;
+	memset(unused, 0, sizeof(WeirPartitionEntry));
+	unused->database = database;
+	unused->stream = stream;
+	unused->partition = partition;
 	return unused;
 }
 

@@ -36,6 +36,15 @@ typedef enum WeirWorkerKind
 	WEIR_WORKER_PRODUCER
 } WeirWorkerKind;
 
+/* What a view waits for that could run and that no reader has claimed. */
+typedef enum WeirWaits
+{
+	WEIR_WAITS_NOT,				/* its reader is on its way */
+	WEIR_WAITS_SLOT,			/* weir.max_workers reached */
+	WEIR_WAITS_PROCESS,			/* max_worker_processes reached */
+	WEIR_WAITS_CATCH_UP			/* weir.max_catch_up reached */
+} WeirWaits;
+
 /* Events a second over the last few seconds, from two adjoining spans. */
 typedef struct WeirRate
 {
@@ -81,6 +90,7 @@ typedef struct WeirDatabase
 	uint64		changes;		/* committed changes of the catalog */
 	bool		absent;			/* as of these, the extension is not there */
 	int			barred;			/* > 0: no worker may start or stay here */
+	WeirWaits	waits;			/* what its database worker waits for */
 } WeirDatabase;
 
 /*
@@ -94,6 +104,13 @@ typedef struct WeirCatchUp
 	int64		end;			/* the end then */
 } WeirCatchUp;
 
+/* How far a watermark had come at some time. */
+typedef struct WeirMilestone
+{
+	TimestampTz at;				/* 0: none yet */
+	TimestampTz watermark;
+} WeirMilestone;
+
 typedef struct WeirViewEntry
 {
 	Oid			database;		/* InvalidOid: free */
@@ -103,7 +120,9 @@ typedef struct WeirViewEntry
 	int			failures;		/* in a row, for the back-off */
 	TimestampTz retry_at;		/* no reader before; DT_NOEND: never */
 	TimestampTz close_retry_at; /* after a failed close, or 0 */
+	WeirWaits	waits;
 	WeirCatchUp catch_up;
+	WeirMilestone milestones[2];	/* the older one first */
 
 	/* what weir.stat_reset() begins anew */
 	TimestampTz stats_reset;
@@ -159,6 +178,16 @@ extern WeirDatabase *weir_shmem_database(Oid database, bool create);
 /* Count n events now; and how many there are a second. */
 extern void weir_rate_count(WeirRate *rate, int64 n);
 extern double weir_rate_now(const WeirRate *rate);
+
+/* The same, NULL when there is none, none is made. */
+extern const WeirViewEntry *weir_shmem_find_view(Oid database, Oid view);
+extern const WeirPartitionEntry *weir_shmem_find_partition(Oid database,
+														   Oid stream,
+														   int32 partition);
+
+/* Is there room for one more view, for one more partition? */
+extern bool weir_shmem_view_room(void);
+extern bool weir_shmem_partition_room(void);
 
 /* Rates, times and histograms of a view, or of all of a database, begin anew. */
 extern void weir_shmem_reset_view(WeirViewEntry *entry);

@@ -13,6 +13,7 @@
 #include "base/compat.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "utils/memutils.h"
@@ -26,6 +27,19 @@
 /* A session view closes for at most a quarter of the time. */
 #define CLOSE_REST	3
 
+/* Show when closing is tried again, 0: at the next occasion. */
+static void
+publish_retry(const WeirServed *served, TimestampTz retry_at)
+{
+	WeirViewEntry *entry;
+
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	entry = weir_shmem_view(MyDatabaseId, served->view->view);
+	if (entry != NULL)
+		entry->close_retry_at = retry_at;
+	LWLockRelease(weir_shared->lock);
+}
+
 /* A close failed: write it down, try again later. */
 static void
 close_failed(WeirAssignment *assignment, WeirServed *served, ErrorData *error)
@@ -35,6 +49,7 @@ close_failed(WeirAssignment *assignment, WeirServed *served, ErrorData *error)
 
 	served->close_failures++;
 	served->close_retry_at = weir_shmem_retry_at(served->close_failures);
+	publish_retry(served, served->close_retry_at);
 	if (!retry && weir_worker_begin(assignment->slot->object) &&
 		weir_view_lock(view, ExclusiveLock, true))
 	{
@@ -116,8 +131,11 @@ close_view(WeirAssignment *assignment, WeirServed *served)
 		close_failed(assignment, served, error);
 		return;
 	}
-	if (done)
+	if (done && served->close_failures > 0)
+	{
 		served->close_failures = 0;
+		publish_retry(served, 0);
+	}
 	served->close_retry_at = done ? next_close(served, began) :
 		weir_shmem_retry_at(1);
 	ConditionVariableBroadcast(&weir_shared->progress);
