@@ -257,6 +257,29 @@ CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval, timezone
     END;
 COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, text, timestamp) IS 'the overlapping windows of one size, one every slide, that a time is in; none for NULL';
 
+CREATE FUNCTION weir._cumulate_start(ts timestamptz, size interval, step interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_start';
+CREATE FUNCTION weir._cumulate_end(ts timestamptz, nth int, size interval, step interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_end';
+CREATE FUNCTION weir._cumulate_count(ts timestamptz, size interval, step interval, timezone text, origin timestamp) RETURNS int
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_count';
+CREATE FUNCTION weir._cumulate_distinct(size interval, step interval, timezone text, origin timestamp) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_distinct';
+
+-- The windows of a time are numbered from the first to end; two are the same
+-- only where a zone skipped a whole day.
+CREATE FUNCTION weir.cumulate(ts timestamptz, size interval, step interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10
+    BEGIN ATOMIC
+        SELECT weir._cumulate_start(ts, size, step, timezone, origin), weir._cumulate_end(ts, nth, size, step, timezone, origin)
+        FROM generate_series(0, weir._cumulate_count(ts, size, step, timezone, origin) - 1) AS nth
+        WHERE ts IS NOT NULL
+          AND (weir._cumulate_distinct(size, step, timezone, origin) OR nth = 0
+               OR weir._cumulate_end(ts, nth, size, step, timezone, origin) > weir._cumulate_end(ts, nth - 1, size, step, timezone, origin));
+    END;
+COMMENT ON FUNCTION weir.cumulate(timestamptz, interval, interval, text, timestamp) IS 'the windows of a growing length, from the start of a period of one size to each step in it, that a time is in; none for NULL';
+
 --
 -- Continuous views (commands/ddl.c, commands/definition.c, window/merge.c)
 --

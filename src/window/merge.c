@@ -139,10 +139,15 @@ append_alive(StringInfo sql, Oid closed)
 static void
 append_window(StringInfo sql, const WeirPlan *plan)
 {
+	static const char *const functions[] = {
+		[WEIR_TUMBLE] = "tumble",
+		[WEIR_HOP] = "hop",
+		[WEIR_CUMULATE] = "cumulate"
+	};
 	ListCell   *lc;
 
 	appendStringInfo(sql, "weir.%s(p.pane_start",
-					 plan->window.kind == WEIR_HOP ? "hop" : "tumble");
+					 functions[plan->window.kind]);
 	foreach(lc, plan->window_args)
 		appendStringInfo(sql, ", %s",
 						 deparse_expression(lfirst(lc), NIL, false, false));

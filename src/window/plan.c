@@ -99,7 +99,7 @@ static void
 make_window(WeirPlanner *planner)
 {
 	WeirPlan   *plan = planner->plan;
-	bool		hop = plan->window.kind == WEIR_HOP;
+	bool		two = plan->window.kind != WEIR_TUMBLE; /* spans */
 	Const	   *origin = llast_node(Const, plan->window_args);
 	Timestamp	local = origin->constisnull ? 0 :
 		DatumGetTimestamp(origin->constvalue);
@@ -111,8 +111,8 @@ make_window(WeirPlanner *planner)
 	error_context_stack = &callback;
 	weir_window_from_args(&plan->window, plan->window.kind,
 						  argument_value(planner, 0),
-						  hop ? argument_value(planner, 1) : NULL,
-						  argument_value(planner, hop ? 2 : 1),
+						  two ? argument_value(planner, 1) : NULL,
+						  argument_value(planner, two ? 2 : 1),
 						  origin->constisnull ? NULL : &local);
 	error_context_stack = callback.previous;
 }
