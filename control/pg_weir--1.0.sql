@@ -41,7 +41,9 @@ CREATE TABLE weir.view (
     error_at timestamptz
 );
 COMMENT ON TABLE weir.view IS 'continuous views, their relations, options and status';
-GRANT SELECT ON weir.view TO PUBLIC;
+-- An error may quote what was in messages: weir.stat_view shows it to owners.
+GRANT SELECT (view, stream, query, closed, segments, start, emit, lateness, on_late, retention, settings, status, sqlstate, error_at) ON weir.view TO PUBLIC;
+GRANT SELECT ON weir.view TO pg_read_all_stats;
 
 -- Padded, so that any read of a page prunes it: see window/segment.c.
 CREATE TABLE weir.view_state (
@@ -349,64 +351,157 @@ CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
 COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
 
 --
--- Statistics (worker/stats.c)
+-- Statistics (worker/stats.c).  Counters, positions and status are in tables;
+-- who runs, rates, times and histograms are in shared memory; a broker is
+-- never asked.  Errors may quote what was in messages: they are shown to
+-- owners and to members of pg_read_all_stats, which pg_monitor is.
 --
 
+CREATE FUNCTION weir._may_read_errors(relation regclass) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') OR weir.owns(relation) $$;
+COMMENT ON FUNCTION weir._may_read_errors(regclass) IS 'may the current user see errors of this relation, which may quote messages';
+
 CREATE FUNCTION weir._stat_worker(OUT pid int, OUT kind text, OUT database oid, OUT object oid, OUT name text,
-        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint, OUT error text)
+        OUT started timestamptz, OUT main boolean, OUT records bigint, OUT batches bigint,
+        OUT cpu_seconds double precision, OUT rss_bytes bigint, OUT error text, OUT error_since timestamptz)
     RETURNS SETOF record
     LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_workers';
 COMMENT ON FUNCTION weir._stat_worker() IS 'workers as shared memory knows them; no rows if the library is not preloaded';
 
-CREATE VIEW weir.stat_worker AS
-SELECT w.pid, w.kind, d.datname AS database,
-       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
-       w.name AS producer, w.started, w.main, w.records, w.batches, w.error
-FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
-COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves and what it has done since it started';
-GRANT SELECT ON weir.stat_worker TO PUBLIC;
+CREATE FUNCTION weir._stat_view(OUT view oid, OUT pid int, OUT main boolean, OUT rate double precision,
+        OUT last_commit timestamptz, OUT commit_ms double precision, OUT retry_at timestamptz,
+        OUT catch_up_since timestamptz, OUT catch_up_from bigint, OUT catch_up_end bigint, OUT stats_reset timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_views';
+COMMENT ON FUNCTION weir._stat_view() IS 'who serves each view of this database, and how fast, as shared memory knows it';
+
+CREATE FUNCTION weir._stat_latency(OUT view oid,
+        OUT commit_seconds double precision[], OUT commit_seconds_bucket bigint[],
+        OUT commit_seconds_sum double precision, OUT commit_seconds_count bigint,
+        OUT event_seconds double precision[], OUT event_seconds_bucket bigint[],
+        OUT event_seconds_sum double precision, OUT event_seconds_count bigint, OUT stats_reset timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_latencies';
+COMMENT ON FUNCTION weir._stat_latency() IS 'histograms of the views of this database, as shared memory knows them';
 
 CREATE FUNCTION weir._stat_partition(OUT stream oid, OUT partition int, OUT low bigint, OUT high bigint, OUT stable bigint, OUT asked_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_partitions';
 COMMENT ON FUNCTION weir._stat_partition() IS 'ends of partitions as the readers last learned them; no query to a broker';
 
-CREATE FUNCTION weir._stat_view(OUT view oid, OUT pid int, OUT main boolean, OUT rate double precision,
-        OUT last_commit timestamptz, OUT commit_ms double precision, OUT retry_at timestamptz)
-    RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'weir_stat_views';
-COMMENT ON FUNCTION weir._stat_view() IS 'who serves each view of this database, and how fast, as shared memory knows it';
+CREATE FUNCTION weir._stream_times(stream oid, OUT watermark_delay interval, OUT idle_timeout interval)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_stream_times_sql';
+COMMENT ON FUNCTION weir._stream_times(oid) IS 'two options of a stream; an idle_timeout of NULL is infinity';
 
+CREATE FUNCTION weir._seconds_ago(t timestamptz) RETURNS double precision
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    RETURN greatest(extract(epoch FROM statement_timestamp() - t)::double precision, 0);
+COMMENT ON FUNCTION weir._seconds_ago(timestamptz) IS 'seconds between a time and the start of the statement, not below 0';
+
+CREATE VIEW weir.stat_worker AS
+SELECT w.pid, w.kind, d.datname AS database,
+       CASE WHEN d.datname = current_database() THEN w.object::regclass::text ELSE w.object::text END AS stream,
+       w.name AS producer, w.started, w.main, w.records, w.batches, w.cpu_seconds, w.rss_bytes, w.error
+FROM   weir._stat_worker() w LEFT JOIN pg_database d ON d.oid = w.database;
+COMMENT ON VIEW weir.stat_worker IS 'one row a worker: what it serves, what it has done since it started, CPU time and memory as of when it last worked';
+GRANT SELECT ON weir.stat_worker TO PUBLIC;
+
+-- Idle and who holds the watermark are judged as the readers do, by the ends
+-- that they learned last.
 CREATE VIEW weir.stat_partition AS
-SELECT c.view, c.partition, c.start, c.next_offset, e.high AS end_offset,
-       CASE WHEN e.high IS NOT NULL THEN greatest(e.high - c.next_offset, 0) END AS lag,
-       c.max_event_time, c.watermark, c.read, c.aggregated, c.filtered, c.late, c.late_closed, c.partly_late,
-       c.dead_lettered, c.skipped, c.tombstones, c.gaps
-FROM   weir.checkpoint c
-       JOIN weir.view v ON v.view = c.view
-       LEFT JOIN weir._stat_partition() e ON e.stream = v.stream AND e.partition = c.partition;
-COMMENT ON VIEW weir.stat_partition IS 'one row a view and partition: position, lag, watermark, and the counters of the law';
+SELECT p.view, p.stream, p.partition, p.start, p.next_offset, p.end_offset, p.lag,
+       CASE WHEN p.lag = 0 THEN 0 WHEN p.lag > 0 THEN weir._seconds_ago(p.max_timestamp) END AS lag_seconds,
+       p.max_event_time, p.watermark, weir._seconds_ago(p.watermark) AS watermark_age_seconds,
+       NOT p.idle AND row_number() OVER (PARTITION BY p.view ORDER BY p.idle, p.max_event_time NULLS FIRST, p.partition) = 1 AS holds_watermark,
+       p.idle, p.read, p.aggregated, p.filtered, p.late, p.late_closed, p.partly_late,
+       p.dead_lettered, p.skipped, p.tombstones, p.gaps, p.asked_at
+FROM   (SELECT c.*, v.stream, CASE WHEN e.high IS NOT NULL THEN greatest(e.high, c.next_offset) END AS end_offset, e.asked_at,
+               CASE WHEN e.high IS NOT NULL THEN greatest(e.high - c.next_offset, 0) END AS lag,
+               coalesce(c.next_offset >= e.high
+                        AND max(c.max_timestamp) OVER (PARTITION BY c.view) - c.max_timestamp >= v.idle_timeout, false) AS idle,
+               c.max_event_time - v.watermark_delay AS watermark
+        FROM   (SELECT c.view, c.partition, c.start, c.next_offset, c.max_event_time, c.max_timestamp,
+                       c.read, c.aggregated, c.filtered, c.late, c.late_closed, c.partly_late,
+                       c.dead_lettered, c.skipped, c.tombstones, c.gaps
+                FROM weir.checkpoint c) c
+               JOIN (SELECT v.view, v.stream, t.watermark_delay, t.idle_timeout
+                     FROM weir.view v JOIN pg_class r ON r.oid = v.view, weir._stream_times(v.stream) t) v ON v.view = c.view
+               LEFT JOIN weir._stat_partition() e ON e.stream = v.stream AND e.partition = c.partition) p;
+COMMENT ON VIEW weir.stat_partition IS 'one row a view and partition: position, lag, event time, and the counters of the law; the end is as of asked_at';
 GRANT SELECT ON weir.stat_partition TO PUBLIC;
 
 CREATE VIEW weir.stat_view AS
 SELECT v.view, v.stream,
        CASE WHEN a.view IS NULL THEN 'paused' ELSE v.status END AS status,
-       s.pid, s.main, round(coalesce(s.rate, 0)::numeric, 1) AS events_per_second,
-       p.lag, p.watermark, t.closed_to, s.last_commit, round(s.commit_ms::numeric, 1) AS commit_ms,
-       p.read, p.aggregated, p.filtered, p.late, p.late_closed, p.bad,
-       coalesce(v.error, w.error) AS error, v.sqlstate, v.error_at, s.retry_at
+       s.pid, s.main, coalesce(round(s.rate::numeric, 1), 0)::double precision AS events_per_second,
+       p.lag, p.lag_seconds, w.watermark, weir._seconds_ago(w.watermark) AS watermark_age_seconds,
+       t.closed_to, s.last_commit, round(s.commit_ms::numeric, 1)::double precision AS commit_ms,
+       coalesce(p.read, 0) AS read, coalesce(p.aggregated, 0) AS aggregated, coalesce(p.filtered, 0) AS filtered,
+       coalesce(p.late, 0) AS late, coalesce(p.late_closed, 0) AS late_closed, coalesce(p.partly_late, 0) AS partly_late,
+       coalesce(p.dead_lettered, 0) AS dead_lettered, coalesce(p.skipped, 0) AS skipped, coalesce(p.tombstones, 0) AS tombstones,
+       coalesce(p.dead_lettered + p.skipped, 0) AS bad, coalesce(x.exceptions, 0) AS exceptions,
+       CASE WHEN weir._may_read_errors(v.view) THEN coalesce(v.error, r.error) END AS error,
+       v.sqlstate, coalesce(v.error_at, r.error_since) AS error_at, s.retry_at
 FROM   weir.view v
+       JOIN pg_class c ON c.oid = v.view
        LEFT JOIN weir.armed a ON a.view = v.view AND weir._is_here(a.system_identifier, a.database)
        LEFT JOIN weir.view_state t ON t.closed = v.closed
        LEFT JOIN weir._stat_view() s ON s.view = v.view
-       LEFT JOIN weir._stat_worker() w ON w.pid = s.pid
-       LEFT JOIN LATERAL (SELECT sum(x.lag)::bigint AS lag, max(x.watermark) AS watermark, coalesce(sum(x.read), 0)::bigint AS read,
-                                 coalesce(sum(x.aggregated), 0)::bigint AS aggregated, coalesce(sum(x.filtered), 0)::bigint AS filtered,
-                                 coalesce(sum(x.late), 0)::bigint AS late, coalesce(sum(x.late_closed), 0)::bigint AS late_closed,
-                                 coalesce(sum(x.dead_lettered + x.skipped), 0)::bigint AS bad
-                          FROM weir.stat_partition x WHERE x.view = v.view) p ON true;
+       LEFT JOIN weir._stat_worker() r ON r.pid = s.pid
+       LEFT JOIN (SELECT y.view, max(y.watermark) AS watermark FROM weir.checkpoint y GROUP BY y.view) w ON w.view = v.view
+       LEFT JOIN (SELECT y.view, count(*) AS exceptions FROM weir.exception y GROUP BY y.view) x ON x.view = v.view
+       LEFT JOIN (SELECT y.view,
+                         CASE WHEN bool_and(y.lag IS NOT NULL) THEN sum(y.lag)::bigint END AS lag,
+                         CASE WHEN bool_and(y.lag_seconds IS NOT NULL) THEN max(y.lag_seconds) END AS lag_seconds,
+                         sum(y.read)::bigint AS read, sum(y.aggregated)::bigint AS aggregated, sum(y.filtered)::bigint AS filtered,
+                         sum(y.late)::bigint AS late, sum(y.late_closed)::bigint AS late_closed, sum(y.partly_late)::bigint AS partly_late,
+                         sum(y.dead_lettered)::bigint AS dead_lettered, sum(y.skipped)::bigint AS skipped, sum(y.tombstones)::bigint AS tombstones
+                  FROM weir.stat_partition y GROUP BY y.view) p ON p.view = v.view;
 COMMENT ON VIEW weir.stat_view IS 'one row a continuous view: status, reader, rate, lag, watermark, counters, and the last error';
 GRANT SELECT ON weir.stat_view TO PUBLIC;
+
+CREATE VIEW weir.overview AS
+SELECT v.view, v.status, v.events_per_second, v.lag, round(v.lag_seconds::numeric, 1)::double precision AS lag_seconds,
+       date_trunc('second', make_interval(secs => v.watermark_age_seconds)) AS watermark_age, v.late, v.bad, v.error
+FROM   weir.stat_view v
+ORDER  BY v.view::text;
+COMMENT ON VIEW weir.overview IS 'one line a continuous view, for people: SELECT * FROM weir.overview \watch 1';
+GRANT SELECT ON weir.overview TO PUBLIC;
+
+CREATE VIEW weir.stat_latency AS
+SELECT v.view, l.commit_seconds, l.commit_seconds_bucket, l.commit_seconds_sum, l.commit_seconds_count,
+       l.event_seconds, l.event_seconds_bucket, l.event_seconds_sum, l.event_seconds_count, l.stats_reset
+FROM   weir.view v
+       JOIN pg_class c ON c.oid = v.view
+       JOIN weir._stat_latency() l ON l.view = v.view;
+COMMENT ON VIEW weir.stat_latency IS 'one row a continuous view: histograms of the times that batches took to be applied and committed, and of the times from a record''s timestamp to its commit; bounds, cumulative counts, sum, count, since stats_reset';
+GRANT SELECT ON weir.stat_latency TO PUBLIC;
+
+-- The pace is that of offsets applied since it began, less that of offsets
+-- that came in the meantime.
+CREATE VIEW weir.stat_progress_catch_up AS
+SELECT s.pid, current_database() AS datname, v.view,
+       CASE WHEN w.error IS NOT NULL THEN 'waiting' WHEN p.position = s.catch_up_from THEN 'starting' ELSE 'reading' END AS phase,
+       greatest(p.ends, p.position) - s.catch_up_from AS offsets_total, p.position - s.catch_up_from AS offsets_done,
+       round(s.rate::numeric, 1)::double precision AS events_per_second,
+       CASE WHEN (p.position - s.catch_up_from) > (p.ends - s.catch_up_end) AND p.position > s.catch_up_from
+            THEN make_interval(secs => ceil(weir._seconds_ago(s.catch_up_since) * greatest(p.ends - p.position, 0)
+                                                            / ((p.position - s.catch_up_from) - (p.ends - s.catch_up_end)))) END AS eta
+FROM   weir._stat_view() s
+       JOIN weir.view v ON v.view = s.view
+       JOIN pg_class c ON c.oid = v.view
+       LEFT JOIN weir._stat_worker() w ON w.pid = s.pid
+       JOIN (SELECT y.view, sum(y.next_offset)::bigint AS position, sum(y.end_offset)::bigint AS ends
+             FROM weir.stat_partition y GROUP BY y.view) p ON p.view = v.view
+WHERE  s.catch_up_since IS NOT NULL AND s.pid IS NOT NULL;
+COMMENT ON VIEW weir.stat_progress_catch_up IS 'one row for each continuous view that has begun more than a batch behind the end of its stream and has not got there yet';
+GRANT SELECT ON weir.stat_progress_catch_up TO PUBLIC;
+
+CREATE FUNCTION weir.stat_reset() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_stat_reset';
+REVOKE ALL ON FUNCTION weir.stat_reset() FROM PUBLIC;
+COMMENT ON FUNCTION weir.stat_reset() IS 'let the rates, times and histograms of this database begin anew; the counters in weir.checkpoint stay';
 
 --
 -- Producers (commands/produce.c, worker/producer.c)

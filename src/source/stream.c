@@ -161,9 +161,9 @@ find_event_time(WeirStream *stream)
 }
 
 static int64
-read_time(WeirStream *stream, const char *name, int64 missing)
+read_time(List *options, const char *name, int64 missing)
 {
-	const char *value = weir_option_get(stream->table_options, name);
+	const char *value = weir_option_get(options, name);
 
 	if (!value)
 		return missing;
@@ -178,11 +178,11 @@ read_options(WeirStream *stream)
 	List	   *options = stream->table_options;
 	const char *value;
 
-	stream->watermark_delay = read_time(stream, "watermark_delay", 0);
-	stream->max_future = read_time(stream, "max_future", 0);
-	stream->idle_timeout = read_time(stream, "idle_timeout",
+	stream->watermark_delay = read_time(options, "watermark_delay", 0);
+	stream->max_future = read_time(options, "max_future", 0);
+	stream->idle_timeout = read_time(options, "idle_timeout",
 									 DEFAULT_IDLE_TIMEOUT);
-	stream->close_timeout = read_time(stream, "close_timeout", 0);
+	stream->close_timeout = read_time(options, "close_timeout", 0);
 
 	value = weir_option_get(options, "timezone");
 	stream->timezone = pg_tzset(value ? value : "UTC");
@@ -238,6 +238,19 @@ weir_stream_get(Oid relid)
 	read_options(stream);
 	stream->event_time = find_event_time(stream);
 	return stream;
+}
+
+bool
+weir_stream_times(Oid relid, int64 *watermark_delay, int64 *idle_timeout)
+{
+	List	   *options;
+
+	if (!weir_stream_is(relid, NULL))
+		return false;
+	options = GetForeignTable(relid)->options;
+	*watermark_delay = read_time(options, "watermark_delay", 0);
+	*idle_timeout = read_time(options, "idle_timeout", DEFAULT_IDLE_TIMEOUT);
+	return true;
 }
 
 WeirSource *

@@ -91,6 +91,13 @@ extern bool weir_stream_server_is(Oid serverid, WeirSourceKind *kind);
 extern WeirStream *weir_stream_get(Oid relid);
 
 /*
+ * The greatest disorder and the time after which a partition may be idle, of
+ * a stream that need not be locked.  False if it is gone.
+ */
+extern bool weir_stream_times(Oid relid, int64 *watermark_delay,
+							  int64 *idle_timeout);
+
+/*
  * Open the stream's source as userid (whose user mapping is used).  Allocated
  * in the current memory context, closed when that is reset or deleted, by
  * weir_source_close() or at process exit.  Needs a transaction (it reads the

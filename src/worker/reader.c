@@ -47,6 +47,7 @@
 #include "window/watermark.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
+#include "worker/measure.h"
 #include "worker/reader.h"
 #include "worker/tend.h"
 #include "worker/worker.h"
@@ -61,6 +62,7 @@
 #define PUBLISH_MS			5000	/* between publications of positions */
 #define MAX_BACKOFF_MS		60000
 #define QUIET_MS			1000	/* silence that raises doubt */
+#define USAGE_MS			1000	/* between publications of what is used */
 
 int			weir_batch_time = 500;
 int			weir_max_rate = 0;
@@ -91,6 +93,8 @@ typedef struct Reader
 	TimestampTz refreshed_at;
 	TimestampTz published_at;
 	TimestampTz reclaimed_at;
+	TimestampTz used_at;		/* what is used was published */
+	bool		worked;			/* since then */
 	bool		reclaim;		/* there are dead segments to give back */
 } Reader;
 
@@ -287,6 +291,12 @@ wait_for_messages(Reader *reader)
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 
 	pgstat_report_activity(STATE_IDLE, NULL);
+	if (reader->worked && reader->began == 0)
+	{
+		weir_worker_publish_usage();
+		reader->used_at = GetCurrentTimestamp();
+		reader->worked = false;
+	}
 	if (socket != PGINVALID_SOCKET && reader->began == 0)
 		events |= WL_SOCKET_READABLE;
 	(void) WaitLatchOrSocket(MyLatch, events, socket, time_to_wait(reader),
@@ -404,31 +414,15 @@ typedef struct Leaver
 	bool		failed;
 } Leaver;
 
+/* While it works a reader says once a second what it uses. */
 static void
-count_batch(Reader *reader, TimestampTz started)
+publish_usage(Reader *reader)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	ListCell   *lc;
-
-	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	reader->slot->records += reader->batch.nrecords;
-	reader->slot->batches++;
-	reader->slot->error[0] = '\0';
-	foreach(lc, reader->assignment->served)
-	{
-		WeirServed *served = lfirst(lc);
-		WeirViewEntry *entry = weir_shmem_view(MyDatabaseId,
-											   served->view->view);
-
-		if (entry == NULL)
-			continue;
-		weir_rate_count(&entry->rate, reader->batch.nrecords);
-		entry->last_commit = now;
-		entry->commit_us = now - started;
-		entry->failures = 0;
-	}
-	LWLockRelease(weir_shared->lock);
-	ConditionVariableBroadcast(&weir_shared->progress);
+	reader->worked = !elapsed(reader->used_at, USAGE_MS);
+	if (reader->worked)
+		return;
+	reader->used_at = GetCurrentTimestamp();
+	weir_worker_publish_usage();
 }
 
 /* The batch is committed: the positions are behind it. */
@@ -438,6 +432,7 @@ batch_committed(Reader *reader, List *leavers, TimestampTz started)
 	WeirAssignment *assignment = reader->assignment;
 	ListCell   *lc;
 
+	weir_measure_batch(assignment, &reader->batch, started);
 	foreach(lc, assignment->served)
 		weir_served_committed(lfirst(lc));
 	foreach(lc, leavers)
@@ -450,7 +445,9 @@ batch_committed(Reader *reader, List *leavers, TimestampTz started)
 		assignment->position[p] = reader->batch.to[p];
 	weir_claim_publish(reader->slot, assignment->npartitions,
 					   assignment->position);
-	count_batch(reader, started);
+	weir_measure_progress(assignment);
+	ConditionVariableBroadcast(&weir_shared->progress);
+	publish_usage(reader);
 	reader->failures = 0;
 	if (leavers != NIL)
 		weir_worker_ready();
@@ -571,6 +568,7 @@ refresh_ends(Reader *reader)
 	{
 		for (int p = 0; p < n; p++)
 			weir_assignment_note_ends(assignment, p, &ends[p]);
+		weir_measure_progress(assignment);
 	}
 	pfree(ends);
 	grown = weir_source_partitions(assignment->source) !=
@@ -706,6 +704,7 @@ turn(Reader *reader)
 	{
 		if (!weir_assignment_make(assignment))
 			return false;
+		weir_measure_progress(assignment);
 		reader->assigned = true;
 		reader->assigned_at = GetCurrentTimestamp();
 		reader->quiet_since = 0;
@@ -778,6 +777,8 @@ recover(Reader *reader, ErrorData *error)
 	reader->assigned = false;
 	reader->failures++;
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	if (reader->slot->error[0] == '\0')
+		reader->slot->error_since = GetCurrentTimestamp();
 	strlcpy(reader->slot->error, error->message,
 			sizeof(reader->slot->error));
 	LWLockRelease(weir_shared->lock);

@@ -143,6 +143,7 @@ weir_shmem_view(Oid database, Oid view)
 		unused->database = database;
 		unused->view = view;
 		unused->slot = -1;
+		unused->stats_reset = GetCurrentTimestamp();
 	}
 	return unused;
 }
@@ -210,6 +211,39 @@ weir_shmem_database(Oid database, bool create)
 	memset(unused, 0, sizeof(WeirDatabase));
 	unused->database = database;
 	return unused;
+}
+
+/*
+ * The rates, times and histograms of a view begin anew.  Needs the lock,
+ * exclusive.
+ */
+void
+weir_shmem_reset_view(WeirViewEntry *entry)
+{
+	memset(&entry->rate, 0, sizeof(WeirRate));
+	memset(&entry->commit, 0, sizeof(WeirHistogram));
+	memset(&entry->event, 0, sizeof(WeirHistogram));
+	entry->last_commit = 0;
+	entry->commit_us = 0;
+	entry->stats_reset = GetCurrentTimestamp();
+}
+
+/* The same for all views and producers of a database. */
+void
+weir_shmem_reset_database(Oid database)
+{
+	Assert(LWLockHeldByMeInMode(weir_shared->lock, LW_EXCLUSIVE));
+
+	for (int i = 0; i < WEIR_MAX_VIEWS; i++)
+	{
+		if (weir_shared->views[i].database == database)
+			weir_shmem_reset_view(&weir_shared->views[i]);
+	}
+	for (int i = 0; i < WEIR_MAX_WORKERS; i++)
+	{
+		if (weir_shared->slots[i].database == database)
+			memset(&weir_shared->slots[i].rate, 0, sizeof(WeirRate));
+	}
 }
 
 /* Is the claim on this view held by a live reader?  Needs the lock. */

@@ -22,6 +22,7 @@
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "worker/histogram.h"
 
 #define WEIR_MAX_WORKERS	64	/* slots; weir.max_workers may be less */
 #define WEIR_MAX_DATABASES	32
@@ -61,9 +62,13 @@ typedef struct WeirSlot
 	Oid			mapping;		/* reader: user mapping, or InvalidOid */
 	int64		progress;		/* reader: sum of its next offsets */
 	char		error[256];		/* last error outside of any view, or "" */
+	TimestampTz error_since;	/* it has been so since then */
+	TimestampTz again_at;		/* reader: its next attempt after that */
 	uint64		records;		/* decoded or produced since launch */
 	uint64		batches;
 	WeirRate	rate;			/* producer: messages delivered */
+	double		cpu_seconds;	/* used when it last worked, */
+	int64		rss_bytes;		/* and held then; 0: not known */
 
 	/* of the last worker, while the slot is free */
 	int			failures;		/* in a row; 0: it ended well */
@@ -78,6 +83,17 @@ typedef struct WeirDatabase
 	int			barred;			/* > 0: no worker may start or stay here */
 } WeirDatabase;
 
+/*
+ * A view that is more than a batch behind the end, until it gets there.
+ * Positions and ends are sums over the partitions.
+ */
+typedef struct WeirCatchUp
+{
+	TimestampTz since;			/* 0: it is not */
+	int64		from;			/* its position then */
+	int64		end;			/* the end then */
+} WeirCatchUp;
+
 typedef struct WeirViewEntry
 {
 	Oid			database;		/* InvalidOid: free */
@@ -86,10 +102,16 @@ typedef struct WeirViewEntry
 	uint32		generation;		/* of that slot */
 	int			failures;		/* in a row, for the back-off */
 	TimestampTz retry_at;		/* no reader before; DT_NOEND: never */
+	TimestampTz close_retry_at; /* after a failed close, or 0 */
+	WeirCatchUp catch_up;
+
+	/* what weir.stat_reset() begins anew */
+	TimestampTz stats_reset;
 	WeirRate	rate;			/* records read */
 	TimestampTz last_commit;
-	TimestampTz last_record;	/* newest Kafka timestamp applied */
 	int64		commit_us;		/* time of the last commit */
+	WeirHistogram commit;		/* times of commits */
+	WeirHistogram event;		/* from a record's timestamp to its commit */
 } WeirViewEntry;
 
 typedef struct WeirPartitionEntry
@@ -137,6 +159,10 @@ extern WeirDatabase *weir_shmem_database(Oid database, bool create);
 /* Count n events now; and how many there are a second. */
 extern void weir_rate_count(WeirRate *rate, int64 n);
 extern double weir_rate_now(const WeirRate *rate);
+
+/* Rates, times and histograms of a view, or of all of a database, begin anew. */
+extern void weir_shmem_reset_view(WeirViewEntry *entry);
+extern void weir_shmem_reset_database(Oid database);
 
 /* Is the claim on this view held by a live reader? */
 extern bool weir_shmem_claimed(const WeirViewEntry *entry);

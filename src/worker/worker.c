@@ -30,7 +30,10 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -436,6 +439,7 @@ weir_worker_attach(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(my_slot->database, InvalidOid, 0);
 	force_settings();
+	weir_worker_publish_usage();
 
 	return my_slot;
 }
@@ -522,6 +526,41 @@ weir_worker_wait(long timeout)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+}
+
+/* The memory that this process holds, shared memory that it has touched too. */
+static int64
+resident_bytes(void)
+{
+	char		line[128];
+	long		pages = 0;
+	int			fd = open("/proc/self/statm", O_RDONLY);
+	ssize_t		n;
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	line[n] = '\0';
+	if (sscanf(line, "%*s %ld", &pages) != 1)
+		return 0;
+	return (int64) pages * sysconf(_SC_PAGESIZE);
+}
+
+void
+weir_worker_publish_usage(void)
+{
+	struct rusage usage;
+	int64		rss = resident_bytes();
+
+	(void) getrusage(RUSAGE_SELF, &usage);
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	my_slot->cpu_seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
+		(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	my_slot->rss_bytes = rss;
+	LWLockRelease(weir_shared->lock);
 }
 
 /* Ask a worker to exit.  Needs the lock, exclusive. */

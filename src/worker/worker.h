@@ -64,6 +64,12 @@ extern bool weir_worker_catalog_changed(void);
  */
 extern void weir_worker_wait(long timeout);
 
+/*
+ * Publish what CPU time and memory this worker has used; now and then while
+ * it works, and before it waits for work.
+ */
+extern void weir_worker_publish_usage(void);
+
 /* Ask a worker to exit.  Needs the lock, exclusive. */
 extern void weir_worker_ask_to_leave(WeirSlot *slot);
 
