@@ -131,7 +131,7 @@ CREATE TABLE weir.exception (
     "to" timestamptz,
     at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX ON weir.exception (view);
+CREATE INDEX ON weir.exception (view, partition, "offset");
 COMMENT ON TABLE weir.exception IS 'clock-driven and manual moves of a watermark: the only ways in which rows may depend on timing';
 
 CREATE TABLE weir.producer (
@@ -330,6 +330,10 @@ COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, unt
 CREATE FUNCTION weir.resume(view regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
 COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+
+CREATE FUNCTION weir.advance(view regclass, "to" timestamptz) RETURNS timestamptz
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_advance';
+COMMENT ON FUNCTION weir.advance(regclass, timestamptz) IS 'close by hand the windows that end by then, and record it in weir.exception; gives the closed_to that the view''s reader brings about after the commit';
 
 -- In SQL, so that they see what the query around them sees.
 CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz

@@ -136,6 +136,24 @@ explain_counters(const WeirCheckpoint *checkpoints, int n, List *sentences)
 	return sentences;
 }
 
+/* Who moved the watermark, if it was not the log. */
+static char *
+explain_moved(const WeirView *view, const WeirStream *stream,
+			  TimestampTz watermark)
+{
+	TimestampTz at;
+	char	   *kind = weir_exception_kind(view->view, watermark, &at);
+
+	if (kind == NULL)
+		return NULL;
+	if (strcmp(kind, "advance") == 0)
+		return psprintf("The watermark is %s: weir.advance() moved it there at %s.",
+						time_text(watermark), time_text(at));
+	return psprintf("The watermark is %s: nothing was read for the stream's close_timeout of " INT64_FORMAT " s, and it has gone on with the clock since %s.",
+					time_text(watermark),
+					stream->close_timeout / USECS_PER_SEC, time_text(at));
+}
+
 /* The partition that holds the watermark, and how far it has come. */
 static List *
 explain_watermark(const WeirView *view, const WeirCheckpoint *checkpoints,
@@ -144,6 +162,7 @@ explain_watermark(const WeirView *view, const WeirCheckpoint *checkpoints,
 	WeirStream *stream = weir_stream_get(view->stream);
 	WeirViewState state;
 	TimestampTz watermark = DT_NOBEGIN;
+	char	   *moved;
 	int			holder = 0;
 
 	for (int p = 0; p < n; p++)
@@ -153,11 +172,12 @@ explain_watermark(const WeirView *view, const WeirCheckpoint *checkpoints,
 			holder = p;
 	}
 	weir_view_state_get(view->closed, &state);
-	if (checkpoints[holder].max_event_time == DT_NOBEGIN)
+	moved = explain_moved(view, stream, watermark);
+	if (moved == NULL && checkpoints[holder].max_event_time == DT_NOBEGIN)
 		return lappend(sentences,
 					   psprintf("Partition %d holds the watermark: it has had no record yet.  It lets go when it is idle for " INT64_FORMAT " s of Kafka time (the stream's idle_timeout).",
 								holder, stream->idle_timeout / USECS_PER_SEC));
-	sentences = lappend(sentences,
+	sentences = lappend(sentences, moved != NULL ? moved :
 						psprintf("The watermark is %s; partition %d holds it, with %s as its greatest event time and a watermark_delay of " INT64_FORMAT " s.",
 								 time_text(watermark), holder,
 								 time_text(checkpoints[holder].max_event_time),

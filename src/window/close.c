@@ -34,6 +34,37 @@ weir_close_bound(const WeirPlan *plan, int64 lateness, TimestampTz watermark)
 						   weir_window_last_ended(&plan->window, reached));
 }
 
+/* The least window end after a time. */
+static TimestampTz
+next_end(const WeirPlan *plan, TimestampTz t)
+{
+	return weir_window_end(&plan->window,
+						   weir_window_last_ended(&plan->window, t) + 1);
+}
+
+int64
+weir_close_silence(const WeirServed *served)
+{
+	const WeirStream *stream = served->stream;
+	int64		lateness = served->rules.lateness;
+	TimestampTz newest = DT_NOBEGIN;
+	TimestampTz closed;
+	TimestampTz needed;
+
+	for (int p = 0; p < served->npartitions; p++)
+		newest = Max(newest, served->checkpoints[p].max_event_time);
+	if (stream->close_timeout == 0 || newest == DT_NOBEGIN)
+		return PG_INT64_MAX;
+	closed = Max(served->rules.closed_to,
+				 weir_close_bound(served->plan, lateness, served->watermark));
+	if (closed == DT_NOBEGIN)
+		return stream->close_timeout;
+	needed = weir_time_plus(weir_time_plus(next_end(served->plan, closed),
+										   lateness),
+							stream->watermark_delay);
+	return Max(stream->close_timeout, weir_time_minus(needed, newest));
+}
+
 bool
 weir_close_due(const WeirServed *served)
 {

@@ -10,7 +10,8 @@
  *		commit		decode once, apply to each view in a subtransaction of
  *					its own; one transaction
  *		answers		ask for ends where they decide whether a partition is
- *					idle; if that moves a watermark, commit an empty batch
+ *					idle, or whether a silence closes windows; if that moves a
+ *					watermark, commit an empty batch
  *		close		close windows, a transaction for each view
  *		compact		merge segments and give space back, a transaction each
  *
@@ -44,6 +45,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/usercontext.h"
+#include "window/close.h"
 #include "window/watermark.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
@@ -90,6 +92,8 @@ typedef struct Reader
 	TimestampTz quiet_since;	/* waiting for any message, or 0 */
 	TimestampTz assigned_at;
 	TimestampTz answered_at;
+	TimestampTz read_at;		/* the last record; at first, its own start */
+	TimestampTz silent_at;		/* asked whether that is a silence */
 	TimestampTz refreshed_at;
 	TimestampTz published_at;
 	TimestampTz reclaimed_at;
@@ -233,6 +237,7 @@ static bool
 drain(Reader *reader)
 {
 	WeirMessage *messages = palloc_array(WeirMessage, POLL_MESSAGES);
+	int			nrecords = reader->batch.nrecords;
 	int			room;
 	int			n;
 
@@ -249,8 +254,23 @@ drain(Reader *reader)
 			reader->began = GetCurrentTimestamp();
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (reader->batch.nrecords > nrecords)
+		reader->read_at = GetCurrentTimestamp();
 	pfree(messages);
 	return room <= 0;
+}
+
+/*
+ * When a silence that goes on will have lasted so long that windows of the
+ * view close, but not before it may be asked about again; DT_NOEND: never.
+ */
+static TimestampTz
+silence_due(const Reader *reader, const WeirServed *served)
+{
+	TimestampTz due = weir_time_plus(reader->read_at,
+									 weir_close_silence(served));
+
+	return Max(due, reader->silent_at + ANSWER_MS * INT64CONST(1000));
 }
 
 /* The time until the batch at hand is due, or until something else is. */
@@ -279,6 +299,7 @@ time_to_wait(Reader *reader)
 			due = Min(due, served->close_retry_at);
 		if (weir_served_idle_matters(served))
 			due = Min(due, TimestampTzPlusMilliseconds(now, ANSWER_MS));
+		due = Min(due, silence_due(reader, served));
 	}
 	return TimestampDifferenceMilliseconds(now, due);
 }
@@ -539,16 +560,88 @@ ask_about_idle(Reader *reader, bool *read_to_end)
 	return moves;
 }
 
-/* Let idle partitions go, if that moves a watermark. */
+/* Is everything read, as brokers say now? */
+static bool
+all_read_to_end(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+	int			n = assignment->npartitions;
+	WeirEnds   *ends = palloc_array(WeirEnds, n);
+	bool		all = weir_source_all_ends(assignment->source, n, ends);
+
+	for (int p = 0; p < n && all; p++)
+	{
+		weir_assignment_note_ends(assignment, p, &ends[p]);
+		all = assignment->position[p] >= ends[p].high;
+	}
+	return all;
+}
+
+/*
+ * Has nothing been read for so long that windows close by the stream's
+ * close_timeout?  The views that this is true for are told.
+ */
+static bool
+ask_about_silence(Reader *reader)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		read_to_end = false;
+	ListCell   *lc;
+
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+
+		served->silence = 0;
+		if (silence_due(reader, served) > now)
+			continue;
+		if (!read_to_end)
+		{
+			reader->silent_at = now;
+			if (!all_read_to_end(reader))
+				return false;
+			read_to_end = true;
+		}
+		served->silence = now - reader->read_at;
+	}
+	return read_to_end;
+}
+
+/* Has a view that had failed been served, with nothing there to read? */
+static bool
+may_be_healed(const Reader *reader)
+{
+	ListCell   *lc;
+
+	foreach(lc, reader->assignment->served)
+	{
+		const WeirServed *served = lfirst(lc);
+
+		if (served->failed && served->at_end)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What a clock moves, or what needs no record, is an empty batch: idle
+ * partitions let the watermark go, a silence moves it on, a view has healed.
+ */
 static void
-release_idle(Reader *reader)
+commit_without_records(Reader *reader)
 {
 	bool	   *read_to_end;
+	bool		moves;
+	ListCell   *lc;
 
 	begin_batch(reader);
 	read_to_end = palloc0_array(bool, reader->assignment->npartitions);
-	if (ask_about_idle(reader, read_to_end))
+	moves = ask_about_idle(reader, read_to_end);
+	moves |= ask_about_silence(reader);
+	if (moves || may_be_healed(reader))
 		(void) commit_batch(reader, read_to_end);
+	foreach(lc, reader->assignment->served)
+		((WeirServed *) lfirst(lc))->silence = 0;
 }
 
 /* Keep the ends in shared memory fresh, for the lag that operators see. */
@@ -639,9 +732,24 @@ publish_positions(Reader *reader)
 	}
 }
 
-/* Views whose row forbids them to run leave, also on a quiet stream. */
+/* What may be changed of a stream while views read it. */
 static void
-drop_forbidden(Reader *reader)
+read_options(WeirStream *stream)
+{
+	WeirStream *now = weir_stream_get(stream->relid);
+
+	stream->idle_timeout = now->idle_timeout;
+	stream->close_timeout = now->close_timeout;
+	stream->on_error = now->on_error;
+}
+
+/*
+ * Follow what commands have changed: views whose row forbids them to run
+ * leave, also on a quiet stream; the others take over a watermark that was
+ * moved by hand, and the stream's options.
+ */
+static void
+follow_commands(Reader *reader)
 {
 	List	   *leavers = NIL;
 	ListCell   *lc;
@@ -649,12 +757,16 @@ drop_forbidden(Reader *reader)
 	invalidated = false;
 	if (weir_worker_begin(reader->slot->object))
 	{
+		MemoryContextSwitchTo(reader->context);
+		read_options(reader->assignment->stream);
 		foreach(lc, reader->assignment->served)
 		{
 			WeirServed *served = lfirst(lc);
 			WeirView   *view = weir_view_get(served->view->view, true);
 
-			if (!weir_served_stays(served, view))
+			if (weir_served_stays(served, view))
+				weir_served_read_watermark(served);
+			else
 				leavers = lappend(leavers, served);
 		}
 	}
@@ -692,6 +804,7 @@ turn(Reader *reader)
 {
 	WeirAssignment *assignment = reader->assignment;
 	bool		wrote = false;
+	bool		full;
 
 	if (ConfigReloadPending)
 	{
@@ -711,7 +824,12 @@ turn(Reader *reader)
 		reader->heard = false;
 		begin_batch(reader);
 	}
-	if (collect(reader))
+	full = collect(reader);
+	if (weir_worker_catalog_changed() || invalidated)
+		follow_commands(reader);
+	if (assignment->served == NIL)
+		return false;
+	if (full)
 	{
 		TimestampTz began = reader->began;
 		int			nrecords = reader->batch.nrecords;
@@ -729,13 +847,11 @@ turn(Reader *reader)
 		reader->assigned = false;
 		return true;
 	}
-	if (weir_worker_catalog_changed() || invalidated)
-		drop_forbidden(reader);
 	if (assignment->served == NIL)
 		return false;
 	if (reader->began != 0)
 		return true;			/* a batch is open: nothing else between */
-	release_idle(reader);
+	commit_without_records(reader);
 	tend_views(reader, wrote);
 	begin_batch(reader);
 	publish_positions(reader);
@@ -832,6 +948,7 @@ weir_reader_main(Datum arg)
 	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
 	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_SESSION);
 	reader.assignment = weir_assignment_create(reader.slot);
+	reader.read_at = GetCurrentTimestamp();
 	reader.context = AllocSetContextCreate(TopMemoryContext, "weir batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	while (!weir_worker_should_leave())
