@@ -282,6 +282,15 @@ CREATE FUNCTION weir.cumulate(ts timestamptz, size interval, step interval, time
     END;
 COMMENT ON FUNCTION weir.cumulate(timestamptz, interval, interval, text, timestamp) IS 'the windows of a growing length, from the start of a period of one size to each step in it, that a time is in; none for NULL';
 
+CREATE FUNCTION weir._session_takes(session_end timestamptz, ts timestamptz, gap interval, max_length interval) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_session_takes';
+COMMENT ON FUNCTION weir._session_takes(timestamptz, timestamptz, interval, interval) IS 'does a record belong to a session that begins by then and ends at session_end';
+
+CREATE FUNCTION weir.session(ts timestamptz, gap interval, max_length interval DEFAULT '24 hours')
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'weir_session';
+COMMENT ON FUNCTION weir.session(timestamptz, interval, interval) IS 'in the query of a continuous view: the session of its key that a time is in, from the first record to gap after the last, cut at multiples of max_length';
+
 --
 -- Continuous views (commands/ddl.c, commands/definition.c, window/merge.c)
 --

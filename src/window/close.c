@@ -8,6 +8,11 @@
  * with window_end <= closed_to are closed.  closed_before is the least start
  * of a window that is still open: no partial before it is needed any more.
  *
+ * Sessions that touch are one, so one closes only when its end lies before
+ * every record that can still count; those have event times after closed_to.
+ * Hence closed_to is the time just before watermark - lateness, and
+ * closed_before is the least of it and the starts of the open sessions.
+ *
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
@@ -30,14 +35,21 @@ weir_close_bound(const WeirPlan *plan, int64 lateness, TimestampTz watermark)
 
 	if (reached == DT_NOBEGIN)
 		return DT_NOBEGIN;
+	if (plan->window.kind == WEIR_SESSION)
+		return weir_time_minus(reached, 1);
 	return weir_window_end(&plan->window,
 						   weir_window_last_ended(&plan->window, reached));
 }
 
-/* The least window end after a time. */
+/*
+ * The least window end after a time.  A session may end at any: to look ten
+ * times a gap is often enough.
+ */
 static TimestampTz
 next_end(const WeirPlan *plan, TimestampTz t)
 {
+	if (plan->window.kind == WEIR_SESSION)
+		return weir_time_plus(t, plan->window.gap.us / 10 + 2);
 	return weir_window_end(&plan->window,
 						   weir_window_last_ended(&plan->window, t) + 1);
 }
@@ -72,16 +84,21 @@ weir_close_due(const WeirServed *served)
 							served->watermark) > served->rules.closed_to;
 }
 
-/* Move the rows; the numbers merged and inserted must be equal. */
-static void
+/*
+ * Move the rows; the numbers merged and inserted must be equal.  Returns
+ * closed_before.
+ */
+static TimestampTz
 insert_closed(const WeirServed *served, TimestampTz closed_to)
 {
+	const WeirWindow *window = &served->plan->window;
 	const WeirView *view = served->view;
 	WeirUserContext user;
 	Oid			type = TIMESTAMPTZOID;
 	Datum		value = TimestampTzGetDatum(closed_to);
 	int64		merged;
 	int64		inserted;
+	TimestampTz open_from;
 	bool		isnull;
 
 	weir_user_enter(&user, view->owner, view->settings);
@@ -96,6 +113,9 @@ insert_closed(const WeirServed *served, TimestampTz closed_to)
 										 SPI_tuptable->tupdesc, 1, &isnull));
 	inserted = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 										   SPI_tuptable->tupdesc, 2, &isnull));
+	open_from =
+		DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
+										  SPI_tuptable->tupdesc, 3, &isnull));
 	SPI_finish();
 	weir_user_leave(&user);
 	if (merged != inserted)
@@ -106,6 +126,10 @@ insert_closed(const WeirServed *served, TimestampTz closed_to)
 						inserted, merged, get_rel_name(view->view)),
 				 errhint("A trigger or rule on the closed table keeps rows"
 						 " out.  The windows stay open until all are stored.")));
+	if (window->kind == WEIR_SESSION)
+		return isnull ? closed_to : Min(closed_to, open_from);
+	return weir_window_start(window,
+							 weir_window_last_ended(window, closed_to) + 1);
 }
 
 bool
@@ -113,7 +137,6 @@ weir_close_windows(WeirServed *served)
 {
 	TimestampTz bound = weir_close_bound(served->plan, served->rules.lateness,
 										 served->watermark);
-	const WeirWindow *window = &served->plan->window;
 	WeirViewState state;
 	WeirView   *view;
 
@@ -129,12 +152,9 @@ weir_close_windows(WeirServed *served)
 	weir_view_state_get(view->closed, &state);
 	if (bound > state.closed_to)
 	{
-		insert_closed(served, bound);
-		WEIR_FAULT("close-inserted");
 		state.closed_to = bound;
-		state.closed_before =
-			weir_window_start(window,
-							  weir_window_last_ended(window, bound) + 1);
+		state.closed_before = insert_closed(served, bound);
+		WEIR_FAULT("close-inserted");
 		weir_view_state_update(view->closed, &state);
 		WEIR_FAULT("close-state");
 	}

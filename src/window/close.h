@@ -11,7 +11,10 @@
 #include "base/compat.h"
 #include "window/served.h"
 
-/* The greatest window end e with e + lateness <= watermark, or DT_NOBEGIN. */
+/*
+ * The greatest window end e with e + lateness <= watermark, or DT_NOBEGIN; for
+ * sessions, which touch, the greatest time before watermark - lateness.
+ */
 extern TimestampTz weir_close_bound(const WeirPlan *plan, int64 lateness,
 									TimestampTz watermark);
 

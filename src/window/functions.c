@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *	  The C functions under weir.tumble(), weir.hop() and weir.cumulate().
+ *	  The C functions under weir.tumble(), weir.hop() and weir.cumulate(), and
+ *	  weir.session().
  *
  * They are immutable, so with a constant size, slide and origin the planner
  * folds what does not depend on the time away, and the window is made once
@@ -14,6 +15,10 @@
  * size is no multiple of slide: see _hop_even().  weir.cumulate() numbers
  * them from 0, the first to end, and drops what is the same as the one before
  * where a zone skipped a whole day: see _cumulate_distinct().
+ *
+ * Where a session ends no function of one row can tell.  So weir.session()
+ * only marks the query of a continuous view; the merge of the view's partials
+ * asks _session_takes() which of them make one session.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,6 +43,7 @@ static void set_zone(WeirZone *zone, const text *timezone);
 static int64_t zone_to_local(const void *zone, int64_t instant);
 static int64_t zone_to_instant(const void *zone, int64_t local);
 static void raise_null(const char *what);
+static void raise_refusal(const WeirRefusal *refusal);
 static const WeirWindow *get_window(FunctionCallInfo fcinfo,
 									WeirWindowKind kind, int arg);
 static void read_window(FunctionCallInfo fcinfo, WeirWindowKind kind,
@@ -53,14 +59,12 @@ weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 					  const Interval *size, const Interval *slide,
 					  const text *timezone, const Timestamp *origin)
 {
-	const WeirRefusal *refusal;
-
 	if (size == NULL)
-		raise_null("size");
+		raise_null("window size");
 	if (kind != WEIR_TUMBLE && slide == NULL)
-		raise_null(kind == WEIR_HOP ? "slide" : "step");
+		raise_null(kind == WEIR_HOP ? "window slide" : "window step");
 	if (timezone == NULL)
-		raise_null("timezone");
+		raise_null("window timezone");
 	if (origin != NULL && TIMESTAMP_NOT_FINITE(*origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -75,13 +79,26 @@ weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 	else if (kind == WEIR_CUMULATE)
 		window->step = span_of(slide);
 	set_zone(&window->zone, timezone);
-	refusal = weir_window_init(window, origin != NULL, origin ? *origin : 0);
-	if (refusal != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", refusal->message),
-				 refusal->detail ? errdetail("%s", refusal->detail) : 0,
-				 refusal->hint ? errhint("%s", refusal->hint) : 0));
+	raise_refusal(weir_window_init(window, origin != NULL,
+								   origin ? *origin : 0));
+}
+
+/*
+ * A session from SQL values; see functions.h.
+ */
+void
+weir_session_from_args(WeirWindow *window, const Interval *gap,
+					   const Interval *max_length)
+{
+	if (gap == NULL)
+		raise_null("session gap");
+	if (max_length == NULL)
+		raise_null("session max_length");
+	memset(window, 0, sizeof(WeirWindow));
+	window->kind = WEIR_SESSION;
+	window->gap = span_of(gap);
+	window->size = span_of(max_length);
+	raise_refusal(weir_window_init(window, false, 0));
 }
 
 /*
@@ -242,6 +259,55 @@ weir_cumulate_distinct(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(weir_window_distinct(get_window(fcinfo, WEIR_CUMULATE, 0)));
 }
 
+/*
+ * weir._session_takes(session_end, ts, gap, max_length): does a record at ts
+ * belong to a session that begins by then and ends at session_end?  Not
+ * without a session.
+ */
+PG_FUNCTION_INFO_V1(weir_session_takes);
+Datum
+weir_session_takes(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(weir_window_session_takes(get_window(fcinfo,
+														WEIR_SESSION, 2),
+											 PG_GETARG_TIMESTAMPTZ(0),
+											 PG_GETARG_TIMESTAMPTZ(1)));
+}
+
+static char *
+interval_text(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? "" :
+		DatumGetCString(DirectFunctionCall1(interval_out,
+											PG_GETARG_DATUM(arg)));
+}
+
+/*
+ * weir.session(ts, gap, max_length) outside of a continuous view, which never
+ * calls it: raises 0A000, with the query to type instead.
+ */
+PG_FUNCTION_INFO_V1(weir_session);
+Datum
+weir_session(PG_FUNCTION_ARGS)
+{
+	char	   *gap = interval_text(fcinfo, 1);
+	char	   *max_length = interval_text(fcinfo, 2);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("weir.session() can only be used in the query of a continuous view"),
+			 errdetail("Where a session ends depends on the records of its key that follow, which a function of one row does not see."),
+			 errhint("Over rows that are all there, with your own names for events, ts and key, type:\n"
+					 "SELECT min(ts) AS window_start, least(max(ts) + '%s'::interval, cut + '%s'::interval) AS window_end, key, count(*)\n"
+					 "FROM (SELECT *, count(*) FILTER (WHERE ts > previous + '%s'::interval) OVER (PARTITION BY key, cut ORDER BY ts) AS session\n"
+					 "      FROM (SELECT *, lag(ts) OVER (PARTITION BY key, cut ORDER BY ts) AS previous\n"
+					 "            FROM (SELECT *, date_bin('%s', ts, '1970-01-01 00:00:00+00') AS cut FROM events) e) e) e\n"
+					 "GROUP BY key, cut, session;",
+					 gap, max_length, gap, max_length)));
+}
+
 static WeirSpan
 span_of(const Interval *interval)
 {
@@ -311,7 +377,21 @@ raise_null(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("window %s must not be null", what)));
+			 errmsg("%s must not be null", what)));
+}
+
+/*
+ * Raise why a window is refused, if it is.
+ */
+static void
+raise_refusal(const WeirRefusal *refusal)
+{
+	if (refusal != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", refusal->message),
+				 refusal->detail ? errdetail("%s", refusal->detail) : 0,
+				 refusal->hint ? errhint("%s", refusal->hint) : 0));
 }
 
 /*
@@ -352,6 +432,15 @@ read_window(FunctionCallInfo fcinfo, WeirWindowKind kind, int arg,
 
 	if (!PG_ARGISNULL(arg))
 		size = PG_GETARG_INTERVAL_P(arg);
+	if (kind == WEIR_SESSION)
+	{
+		const Interval *max_length = NULL;
+
+		if (!PG_ARGISNULL(++arg))
+			max_length = PG_GETARG_INTERVAL_P(arg);
+		weir_session_from_args(window, size, max_length);
+		return;
+	}
 	if (kind != WEIR_TUMBLE && !PG_ARGISNULL(++arg))
 		slide = PG_GETARG_INTERVAL_P(arg);
 	if (!PG_ARGISNULL(++arg))

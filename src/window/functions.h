@@ -25,4 +25,10 @@ extern void weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 								  const text *timezone,
 								  const Timestamp *origin);
 
+/*
+ * The same for weir.session().
+ */
+extern void weir_session_from_args(WeirWindow *window, const Interval *gap,
+								   const Interval *max_length);
+
 #endif							/* WEIR_FUNCTIONS_H */

@@ -1,11 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * group.c
- *	  The batch hash: partial states by pane, late bound and keys.
+ *	  The batch hash: partial states by pane, late bound and keys; of
+ *	  sessions, by keys and session.
  *
  * The hash lives for one batch.  Equal keys with different bytes (1.0 and
  * 1.00) get two partials; every merge joins them.  Unequal keys are never
  * joined.
+ *
+ * Sessions are built from records in the order of time, so that the hash needs
+ * the latest session of each key only, and no two states are ever merged here.
  *
  * User expressions may raise.  So a record is added in two steps: all that
  * may raise computes new states beside the old ones, then the new ones are
@@ -84,8 +88,10 @@ typedef struct WeirGroup
 {
 	uint32		hash;
 	int			key_bytes;
-	TimestampTz pane;
-	TimestampTz late_bound;		/* DT_NOBEGIN: none */
+	TimestampTz pane;			/* of a session: 0 */
+	TimestampTz late_bound;		/* DT_NOBEGIN: none, as for sessions */
+	TimestampTz session_start;
+	TimestampTz session_end;
 	char	   *key;			/* its bytes, for comparison */
 	Datum	   *key_values;		/* and as datums, for the row */
 	bool	   *key_nulls;
@@ -561,29 +567,62 @@ weir_groups_filter(WeirGroups *groups)
 	return !isnull && DatumGetBool(passes);
 }
 
-void
-weir_groups_add(WeirGroups *groups, TimestampTz pane, TimestampTz late_bound,
-				bool fresh)
+/* The group of the probe's key, or NULL. */
+static GroupEntry *
+lookup(WeirGroups *groups)
+{
+	return group_lookup_hash(groups->hash, &groups->probe,
+							 groups->probe.hash);
+}
+
+/*
+ * Add the record at hand to the group that was found, if one was; fresh: to a
+ * new one that takes its place.
+ */
+static WeirGroup *
+add_to_group(WeirGroups *groups, GroupEntry *entry, bool fresh)
 {
 	WeirGroup  *group;
-	GroupEntry *entry;
 
-	evaluate_keys(groups, pane, late_bound);
 	evaluate_arguments(groups);
-	entry = group_lookup_hash(groups->hash, &groups->probe,
-							  groups->probe.hash);
 	if (entry != NULL && !fresh)
 	{
 		groups->advancing = true;
 		advance_group(groups, entry->group);
 		groups->advancing = false;
-		return;
+		return entry->group;
 	}
 	group = begin_group(groups);
 	advance_group(groups, group);
 	if (entry != NULL)
 		group_delete(groups->hash, &groups->probe);
 	add_group(groups, group);
+	return group;
+}
+
+void
+weir_groups_add(WeirGroups *groups, TimestampTz pane, TimestampTz late_bound,
+				bool fresh)
+{
+	evaluate_keys(groups, pane, late_bound);
+	(void) add_to_group(groups, lookup(groups), fresh);
+}
+
+void
+weir_groups_add_session(WeirGroups *groups, TimestampTz t, bool fresh)
+{
+	const WeirWindow *window = &groups->plan->window;
+	GroupEntry *entry;
+	WeirGroup  *group;
+
+	evaluate_keys(groups, 0, DT_NOBEGIN);
+	groups->probe.session_start = t;
+	entry = lookup(groups);
+	if (entry != NULL &&
+		!weir_window_session_takes(window, entry->group->session_end, t))
+		fresh = true;
+	group = add_to_group(groups, entry, fresh);
+	group->session_end = weir_window_session_end(window, t);
 }
 
 bool
@@ -622,7 +661,7 @@ final_value(WeirGroups *groups, int part, const StateValue *state,
 	return result;
 }
 
-/* A group as a row of a segment: pane_start, late_bound, keys, states. */
+/* A group as a row of a segment: see weir_plan_partial_columns. */
 static void
 store_group(WeirGroups *groups, const WeirGroup *group, TupleTableSlot *slot)
 {
@@ -631,10 +670,20 @@ store_group(WeirGroups *groups, const WeirGroup *group, TupleTableSlot *slot)
 	bool	   *nulls = slot->tts_isnull;
 
 	ExecClearTuple(slot);
-	*values++ = TimestampTzGetDatum(group->pane);
-	*nulls++ = false;
-	*values++ = TimestampTzGetDatum(group->late_bound);
-	*nulls++ = group->late_bound == DT_NOBEGIN;
+	if (plan->window.kind == WEIR_SESSION)
+	{
+		*values++ = TimestampTzGetDatum(group->session_start);
+		*nulls++ = false;
+		*values++ = TimestampTzGetDatum(group->session_end);
+		*nulls++ = false;
+	}
+	else
+	{
+		*values++ = TimestampTzGetDatum(group->pane);
+		*nulls++ = false;
+		*values++ = TimestampTzGetDatum(group->late_bound);
+		*nulls++ = group->late_bound == DT_NOBEGIN;
+	}
 	for (int i = 0; i < plan->nkeys; i++)
 	{
 		*values++ = group->key_values[i];

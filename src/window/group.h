@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * group.h
- *	  The batch hash: partial states by pane, late bound and keys.
+ *	  The batch hash: partial states by pane, late bound and keys; of
+ *	  sessions, by keys and session.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,6 +41,15 @@ extern bool weir_groups_filter(WeirGroups *groups);
  */
 extern void weir_groups_add(WeirGroups *groups, TimestampTz pane,
 							TimestampTz late_bound, bool fresh);
+
+/*
+ * The same for a view of sessions: add the record at hand, whose event time
+ * is t, to the session of its keys, or begin one.  Records must come in the
+ * order of their times; then no two sessions of a batch touch, but for a
+ * fresh one.
+ */
+extern void weir_groups_add_session(WeirGroups *groups, TimestampTz t,
+									bool fresh);
 
 /*
  * After an error: was a transition of an old group running, whose states may

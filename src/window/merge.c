@@ -15,6 +15,17 @@
  *			   and the window not missed by late records
  *		GROUP BY w.window_start, w.window_end, p.k1, ...
  *
+ * Sessions have no window function: their inner part puts the partials of a key
+ * in the order of their starts, numbers the sessions that they make, and
+ * groups by that number.
+ *
+ *		SELECT min(p.pane_start), max(p.session_end), p.k1, ..., sum(p.s1), ...
+ *		FROM   (SELECT ..., how many sessions begin up to here
+ *				FROM (SELECT ..., how far those before reach
+ *					  FROM the segments p WHERE alive) q) p
+ *		GROUP BY p.k1, ..., p.session
+ *		HAVING the session is open
+ *
  * Its outer part is the user's own analysed select list and HAVING, in which
  * each key, window column and aggregate is replaced by a column of the inner
  * part.  Both are put together as a tree, and PostgreSQL turns that into
@@ -33,6 +44,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "parser/parse_cte.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "tcop/tcopprot.h"
@@ -96,6 +108,20 @@ qualified_name(Oid relid)
  * ---------------------------------------------------------------------
  */
 
+static bool
+is_session(const WeirPlan *plan)
+{
+	return plan->window.kind == WEIR_SESSION;
+}
+
+/* ", p.k1, p.k2" */
+static void
+append_keys(StringInfo sql, const WeirPlan *plan)
+{
+	for (int i = 0; i < plan->nkeys; i++)
+		appendStringInfo(sql, ", p.k%d", i + 1);
+}
+
 /* "(SELECT 0, x.* FROM ... UNION ALL ...) p (seg, pane_start, ...)" */
 static void
 append_segments(StringInfo sql, const WeirPlan *plan, const Oid *segments)
@@ -105,7 +131,8 @@ append_segments(StringInfo sql, const WeirPlan *plan, const Oid *segments)
 		appendStringInfo(sql, "%sSELECT %d, x.* FROM %s x",
 						 i == 0 ? "" : " UNION ALL ", i,
 						 qualified_name(segments[i]));
-	appendStringInfoString(sql, ") p (seg, pane_start, late_bound");
+	appendStringInfo(sql, ") p (seg, pane_start, %s",
+					 is_session(plan) ? "session_end" : "late_bound");
 	for (int i = 0; i < plan->nkeys; i++)
 		appendStringInfo(sql, ", k%d", i + 1);
 	for (int i = 0; i < plan->nstates; i++)
@@ -135,6 +162,17 @@ append_alive(StringInfo sql, Oid closed)
 	append_state_row(sql, "closed_before", closed);
 }
 
+/* ", '1 minute', ...": the constant arguments of the window. */
+static void
+append_window_args(StringInfo sql, const WeirPlan *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->window_args)
+		appendStringInfo(sql, ", %s",
+						 deparse_expression(lfirst(lc), NIL, false, false));
+}
+
 /* "weir.tumble(p.pane_start, ...)": the user's window over panes. */
 static void
 append_window(StringInfo sql, const WeirPlan *plan)
@@ -144,14 +182,58 @@ append_window(StringInfo sql, const WeirPlan *plan)
 		[WEIR_HOP] = "hop",
 		[WEIR_CUMULATE] = "cumulate"
 	};
-	ListCell   *lc;
 
 	appendStringInfo(sql, "weir.%s(p.pane_start",
 					 functions[plan->window.kind]);
-	foreach(lc, plan->window_args)
-		appendStringInfo(sql, ", %s",
-						 deparse_expression(lfirst(lc), NIL, false, false));
+	append_window_args(sql, plan);
 	appendStringInfoString(sql, ") w (window_start, window_end)");
+}
+
+/* "OVER (PARTITION BY t.k1, ... ORDER BY t.pane_start" */
+static void
+append_over(StringInfo sql, const WeirPlan *plan, const char *t)
+{
+	appendStringInfoString(sql, "OVER (");
+	for (int i = 0; i < plan->nkeys; i++)
+		appendStringInfo(sql, "%s%s.k%d", i == 0 ? "PARTITION BY " : ", ", t,
+						 i + 1);
+	appendStringInfo(sql, " ORDER BY %s.pane_start", t);
+}
+
+/*
+ * The live partials of sessions as "(...) p", with column session: those of a
+ * key with one number make one session.  Partials that begin at one time are
+ * peers, so that they get one number in whatever order they come.
+ */
+static void
+append_sessions(StringInfo sql, const WeirPlan *plan, Oid closed,
+				const Oid *segments)
+{
+	appendStringInfoString(sql, "(SELECT q.*, pg_catalog.count(*) FILTER (WHERE NOT weir._session_takes(q.reached, q.pane_start");
+	append_window_args(sql, plan);
+	appendStringInfoString(sql, ")) ");
+	append_over(sql, plan, "q");
+	appendStringInfoString(sql, ") AS session FROM (SELECT p.*, pg_catalog.max(p.session_end) ");
+	append_over(sql, plan, "p");
+	appendStringInfoString(sql, " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached FROM ");
+	append_segments(sql, plan, segments);
+	appendStringInfoString(sql, " WHERE ");
+	append_alive(sql, closed);
+	appendStringInfoString(sql, ") q) p");
+}
+
+/*
+ * " GROUP BY ...": open sessions.  Keys come first, since the rows come in
+ * their order.
+ */
+static void
+append_session_groups(StringInfo sql, const WeirPlan *plan, Oid closed)
+{
+	appendStringInfoString(sql, " GROUP BY ");
+	for (int i = 0; i < plan->nkeys; i++)
+		appendStringInfo(sql, "p.k%d, ", i + 1);
+	appendStringInfoString(sql, "p.session HAVING pg_catalog.max(p.session_end) > ");
+	append_state_row(sql, "closed_to", closed);
 }
 
 /* The merge of a state. */
@@ -172,28 +254,50 @@ final_sql(const WeirPlan *plan, const WeirAggregate *aggregate)
 					merge_sql(plan, aggregate->states[1]));
 }
 
-/* The whole inner part; with upper_bound only windows that end by $1. */
-static char *
-inner_sql(const WeirPlan *plan, Oid closed, const Oid *segments,
-		  bool upper_bound)
+/* ", p.k1, ..., <merges>, <final values>": what follows the window. */
+static void
+append_inner_columns(StringInfo sql, const WeirPlan *plan)
 {
-	StringInfoData sql;
 	ListCell   *lc;
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT w.window_start, w.window_end");
-	for (int i = 0; i < plan->nkeys; i++)
-		appendStringInfo(&sql, ", p.k%d", i + 1);
+	append_keys(sql, plan);
 	for (int i = 0; i < plan->nstates; i++)
-		appendStringInfo(&sql, ", %s AS s%d", merge_sql(plan, i), i + 1);
+		appendStringInfo(sql, ", %s AS s%d", merge_sql(plan, i), i + 1);
 	foreach(lc, plan->aggregates)
 	{
 		WeirAggregate *aggregate = lfirst(lc);
 
 		if (aggregate->final != NULL)
-			appendStringInfo(&sql, ", %s AS f%d", final_sql(plan, aggregate),
+			appendStringInfo(sql, ", %s AS f%d", final_sql(plan, aggregate),
 							 foreach_current_index(lc) + 1);
 	}
+}
+
+/* The inner part of sessions: all that are open. */
+static char *
+session_sql(const WeirPlan *plan, Oid closed, const Oid *segments)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT pg_catalog.min(p.pane_start) AS window_start, pg_catalog.max(p.session_end) AS window_end");
+	append_inner_columns(&sql, plan);
+	appendStringInfoString(&sql, " FROM ");
+	append_sessions(&sql, plan, closed, segments);
+	append_session_groups(&sql, plan, closed);
+	return sql.data;
+}
+
+/* The inner part of other windows; with upper_bound those that end by $1. */
+static char *
+window_sql(const WeirPlan *plan, Oid closed, const Oid *segments,
+		   bool upper_bound)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT w.window_start, w.window_end");
+	append_inner_columns(&sql, plan);
 	appendStringInfoString(&sql, " FROM ");
 	append_segments(&sql, plan, segments);
 	appendStringInfoString(&sql, ", ");
@@ -207,8 +311,7 @@ inner_sql(const WeirPlan *plan, Oid closed, const Oid *segments,
 	if (upper_bound)
 		appendStringInfoString(&sql, " AND w.window_end <= $1");
 	appendStringInfoString(&sql, " GROUP BY w.window_start, w.window_end");
-	for (int i = 0; i < plan->nkeys; i++)
-		appendStringInfo(&sql, ", p.k%d", i + 1);
+	append_keys(&sql, plan);
 	return sql.data;
 }
 
@@ -354,31 +457,54 @@ analyse(const char *sql)
 	return parse_analyze_fixedparams(statement, sql, types, 1, NULL);
 }
 
-/* Inner and outer part together, as text. */
-static char *
-merge_query_sql(const WeirPlan *plan, Oid closed, const Oid *segments,
-				bool close)
+/* "(inner) l" in FROM. */
+static RangeTblEntry *
+inner_subquery(Query *inner)
 {
-	Query	   *inner = analyse(inner_sql(plan, closed, segments, close));
-	Query	   *outer = makeNode(Query);
 	ParseState *pstate = make_parsestate(NULL);
-	RangeTblRef *reference = makeNode(RangeTblRef);
+	ParseNamespaceItem *item =
+		addRangeTableEntryForSubquery(pstate, inner, makeAlias("l", NIL),
+									  false, true);
+
+	free_parsestate(pstate);
+	return item->p_rte;
+}
+
+/* "l" in FROM, a WITH query that has the columns of inner. */
+static RangeTblEntry *
+inner_reference(Query *inner)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	CommonTableExpr *cte = makeNode(CommonTableExpr);
 	ParseNamespaceItem *item;
+
+	cte->ctename = pstrdup("l");
+	cte->ctequery = (Node *) inner;
+	analyzeCTETargetList(pstate, cte, inner->targetList);
+	item = addRangeTableEntryForCTE(pstate, cte, 0,
+									makeRangeVar(NULL, pstrdup("l"), -1), true);
+	free_parsestate(pstate);
+	return item->p_rte;
+}
+
+/* The outer part, as text, over what inner is in FROM. */
+static char *
+outer_sql(const WeirPlan *plan, Query *inner, RangeTblEntry *from, bool close)
+{
+	Query	   *outer = makeNode(Query);
+	RangeTblRef *reference = makeNode(RangeTblRef);
 	Graft		graft = {plan, inner->targetList};
 
-	item = addRangeTableEntryForSubquery(pstate, inner, makeAlias("l", NIL),
-										 false, true);
 	reference->rtindex = 1;
 	outer->commandType = CMD_SELECT;
 	outer->canSetTag = true;
-	outer->rtable = list_make1(item->p_rte);
+	outer->rtable = list_make1(from);
 	outer->targetList = output_targets(&graft);
 	if (close)
 		outer->targetList = add_hidden_targets(outer->targetList, &graft);
 	outer->jointree = makeFromExpr(list_make1(reference),
 								   graft_mutator(plan->query->havingQual,
 												 &graft));
-	free_parsestate(pstate);
 	return pg_get_querydef(outer, false);
 }
 
@@ -390,7 +516,10 @@ char *
 weir_plan_live_sql(const WeirPlan *plan, Oid closed, const Oid *segments)
 {
 	int			nestlevel = enter_settings();
-	char	   *sql = merge_query_sql(plan, closed, segments, false);
+	Query	   *inner = analyse(is_session(plan) ?
+								session_sql(plan, closed, segments) :
+								window_sql(plan, closed, segments, false));
+	char	   *sql = outer_sql(plan, inner, inner_subquery(inner), false);
 
 	leave_settings(nestlevel);
 	return sql;
@@ -417,15 +546,33 @@ char *
 weir_plan_close_sql(const WeirPlan *plan, Oid closed, const Oid *segments)
 {
 	int			nestlevel = enter_settings();
-	char	   *select = merge_query_sql(plan, closed, segments, true);
+	const char *with = "";
+	const char *open_from = "NULL::pg_catalog.timestamptz";
+	char	   *merge;
 	int			nhidden;
 
 	(void) weir_plan_hidden_columns(plan, &nhidden);
-	select = psprintf("WITH m AS MATERIALIZED (%s), i AS (INSERT INTO %s (%s) SELECT * FROM m RETURNING 1) SELECT (SELECT pg_catalog.count(*) FROM m) AS merged, (SELECT pg_catalog.count(*) FROM i) AS inserted",
-					  select, qualified_name(closed),
-					  column_list(closed, plan->noutputs + nhidden));
+	if (is_session(plan))
+	{
+		char	   *sessions = session_sql(plan, closed, segments);
+		Query	   *inner = analyse(sessions);
+
+		with = psprintf("s AS MATERIALIZED (%s), l AS (SELECT * FROM s WHERE s.window_end <= $1), ",
+						sessions);
+		merge = outer_sql(plan, inner, inner_reference(inner), true);
+		open_from = "(SELECT pg_catalog.min(s.window_start) FROM s WHERE s.window_end > $1)";
+	}
+	else
+	{
+		Query	   *inner = analyse(window_sql(plan, closed, segments, true));
+
+		merge = outer_sql(plan, inner, inner_subquery(inner), true);
+	}
+	merge = psprintf("WITH %sm AS MATERIALIZED (%s), i AS (INSERT INTO %s (%s) SELECT * FROM m RETURNING 1) SELECT (SELECT pg_catalog.count(*) FROM m) AS merged, (SELECT pg_catalog.count(*) FROM i) AS inserted, %s AS open_from",
+					 with, merge, qualified_name(closed),
+					 column_list(closed, plan->noutputs + nhidden), open_from);
 	leave_settings(nestlevel);
-	return select;
+	return merge;
 }
 
 /*
@@ -439,18 +586,26 @@ weir_plan_compact_sql(const WeirPlan *plan, Oid closed, const Oid *segments)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT p.pane_start, p.late_bound");
-	for (int i = 0; i < plan->nkeys; i++)
-		appendStringInfo(&sql, ", p.k%d", i + 1);
+	appendStringInfoString(&sql, is_session(plan) ?
+						   "SELECT pg_catalog.min(p.pane_start), pg_catalog.max(p.session_end)" :
+						   "SELECT p.pane_start, p.late_bound");
+	append_keys(&sql, plan);
 	for (int i = 0; i < plan->nstates; i++)
 		appendStringInfo(&sql, ", %s", merge_sql(plan, i));
 	appendStringInfoString(&sql, " FROM ");
-	append_segments(&sql, plan, segments);
-	appendStringInfoString(&sql, " WHERE ");
-	append_alive(&sql, closed);
-	appendStringInfoString(&sql, " GROUP BY p.pane_start, p.late_bound");
-	for (int i = 0; i < plan->nkeys; i++)
-		appendStringInfo(&sql, ", p.k%d", i + 1);
+	if (is_session(plan))
+	{
+		append_sessions(&sql, plan, closed, segments);
+		append_session_groups(&sql, plan, closed);
+	}
+	else
+	{
+		append_segments(&sql, plan, segments);
+		appendStringInfoString(&sql, " WHERE ");
+		append_alive(&sql, closed);
+		appendStringInfoString(&sql, " GROUP BY p.pane_start, p.late_bound");
+		append_keys(&sql, plan);
+	}
 	leave_settings(nestlevel);
 	return sql.data;
 }

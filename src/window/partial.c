@@ -12,6 +12,12 @@
  * greatest end that it missed: a window counts a partial only if its end is
  * beyond that.
  *
+ * A record of a session view has one window, the session that it is part of.
+ * It is late when event time + lateness < w, or when it is not after
+ * closed_to.  Records that count are added to sessions when all are judged, in
+ * the order of their times; one whose transition raises there is bad after
+ * all, and no longer aggregated.
+ *
  * The batch runs inside one subtransaction.  After an error the record that
  * raised is known and everything before it stands (group.c), so the work
  * goes on behind it in a new subtransaction.  A transition that raised is
@@ -66,6 +72,12 @@ typedef struct Pass
 	bool		observed;		/* it has moved its partition's watermark */
 	TimestampTz w;				/* that watermark before the record */
 	bool		retrying;		/* on fresh states */
+
+	/* sessions: the records that count, sorted once all are judged */
+	WeirRecord **counted;
+	int			ncounted;
+	bool		sorted;
+	int			added;			/* so many of them are in groups */
 } Pass;
 
 /* -------------------------------------------------------------- verdicts */
@@ -199,6 +211,26 @@ judge_time(Pass *pass, const WeirRecord *record)
 	return j;
 }
 
+/* The same for sessions. */
+static Judgement
+judge_session(const Pass *pass, const WeirRecord *record)
+{
+	const WeirRules *rules = pass->rules;
+	TimestampTz t = record->event_time;
+	bool		by_watermark = t < weir_time_minus(pass->w, rules->lateness);
+	Judgement	j = {JUDGED_COUNTS, DT_NOBEGIN, DT_NOBEGIN, false};
+
+	if (t <= rules->start_bound)
+		j.verdict = JUDGED_UNBUILT;
+	else if (by_watermark || t <= rules->closed_to)
+	{
+		j.verdict = JUDGED_LATE;
+		j.late = weir_window_session_end(&pass->plan->window, t);
+		j.late_closed = !by_watermark;
+	}
+	return j;
+}
+
 static void
 count_judgement(Pass *pass, WeirRecord *record, const Judgement *j)
 {
@@ -224,7 +256,13 @@ count_judgement(Pass *pass, WeirRecord *record, const Judgement *j)
 	rejects->late_bound[rejects->nlate++] = j->late;
 }
 
-/* Judge a record and add it where it counts. */
+static bool
+is_session(const Pass *pass)
+{
+	return pass->plan->window.kind == WEIR_SESSION;
+}
+
+/* Judge a record and add it where it counts; to a session, later. */
 static void
 apply_record(Pass *pass, WeirRecord *record, WeirCheckpoint *checkpoint)
 {
@@ -259,8 +297,11 @@ apply_record(Pass *pass, WeirRecord *record, WeirCheckpoint *checkpoint)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("event time out of range for its window")));
-	judgement = judge_time(pass, record);
-	if (judgement.verdict == JUDGED_COUNTS)
+	judgement = is_session(pass) ? judge_session(pass, record) :
+		judge_time(pass, record);
+	if (judgement.verdict == JUDGED_COUNTS && is_session(pass))
+		pass->counted[pass->ncounted++] = record;
+	else if (judgement.verdict == JUDGED_COUNTS)
 		weir_groups_add(pass->groups, pass->windows.start,
 						judgement.late_bound, pass->retrying);
 	count_judgement(pass, record, &judgement);
@@ -278,6 +319,39 @@ finish_record(Pass *pass, WeirCheckpoint *checkpoint)
 	pass->observed = false;
 	pass->retrying = false;
 	pass->at++;
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	const WeirRecord *x = *(WeirRecord *const *) a;
+	const WeirRecord *y = *(WeirRecord *const *) b;
+
+	if (x->event_time != y->event_time)
+		return x->event_time < y->event_time ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* Add the records that count to sessions, in the order of their times. */
+static void
+add_to_sessions(Pass *pass)
+{
+	if (!pass->sorted)
+		qsort(pass->counted, pass->ncounted, sizeof(WeirRecord *),
+			  compare_times);
+	pass->sorted = true;
+	while (pass->added < pass->ncounted)
+	{
+		WeirRecord *record = pass->counted[pass->added];
+
+		if (pass->added % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		weir_groups_record(pass->groups, record);
+		weir_groups_add_session(pass->groups, record->event_time,
+								pass->retrying);
+		pass->retrying = false;
+		pass->added++;
+	}
 }
 
 /* Go on through the batch; called again behind a record that raised. */
@@ -304,6 +378,19 @@ run_pass(void *arg)
 		apply_record(pass, record, checkpoint);
 		finish_record(pass, checkpoint);
 	}
+	if (is_session(pass))
+		add_to_sessions(pass);
+}
+
+/* The record that was judged or added when an error came, or NULL. */
+static WeirRecord *
+record_at_hand(const Pass *pass)
+{
+	if (pass->at < pass->batch->nrecords)
+		return &pass->batch->records[pass->at];
+	if (pass->sorted && pass->added < pass->ncounted)
+		return pass->counted[pass->added];
+	return NULL;
 }
 
 /*
@@ -313,10 +400,11 @@ run_pass(void *arg)
 static void
 handle_error(Pass *pass, ErrorData *error)
 {
-	WeirRecord *record;
+	WeirRecord *record = record_at_hand(pass);
+	WeirCheckpoint *checkpoint;
 	WeirBadness *badness;
 
-	if (pass->at >= pass->batch->nrecords ||
+	if (record == NULL ||
 		weir_error_class(error->sqlerrcode) != WEIR_ERROR_RECORD)
 		ReThrowError(error);
 	if (weir_groups_was_advancing(pass->groups))
@@ -324,12 +412,19 @@ handle_error(Pass *pass, ErrorData *error)
 		pass->retrying = true;
 		return;
 	}
-	record = &pass->batch->records[pass->at];
 	badness = palloc0_object(WeirBadness);
 	badness->sqlerrcode = error->sqlerrcode;
 	badness->reason = error->message;
 	reject_bad(pass, record, badness);
-	finish_record(pass, &pass->checkpoints[record->message.partition]);
+	checkpoint = &pass->checkpoints[record->message.partition];
+	if (pass->at < pass->batch->nrecords)
+	{
+		finish_record(pass, checkpoint);
+		return;
+	}
+	checkpoint->counters.aggregated--;
+	pass->retrying = false;
+	pass->added++;
 }
 
 /*
@@ -395,6 +490,8 @@ weir_partial_apply(WeirGroups *groups, const WeirPlan *plan,
 	rejects->badness = palloc_array(WeirBadness *, batch->nrecords + 1);
 	rejects->late = palloc_array(WeirRecord *, batch->nrecords + 1);
 	rejects->late_bound = palloc_array(TimestampTz, batch->nrecords + 1);
+	if (is_session(&pass))
+		pass.counted = palloc_array(WeirRecord *, batch->nrecords + 1);
 	begin_timestamps(batch, checkpoints);
 
 	while ((error = weir_try(run_pass, &pass)) != NULL)

@@ -6,7 +6,7 @@
  * A query that can be kept up to date has this form:
  *
  *		SELECT	 expressions over keys, window columns and aggregates
- *		FROM	 a stream, weir.tumble(event time, constants ...)
+ *		FROM	 a stream, weir.tumble(event time, constants ...) or the like
  *		WHERE	 condition over the stream
  *		GROUP BY window_start, window_end, keys over the stream
  *		HAVING	 condition over keys, window columns and aggregates
@@ -43,6 +43,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 #include "window/check.h"
 #include "window/functions.h"
 #include "window/plan.h"
@@ -100,20 +101,27 @@ make_window(WeirPlanner *planner)
 {
 	WeirPlan   *plan = planner->plan;
 	bool		two = plan->window.kind != WEIR_TUMBLE; /* spans */
-	Const	   *origin = llast_node(Const, plan->window_args);
-	Timestamp	local = origin->constisnull ? 0 :
-		DatumGetTimestamp(origin->constvalue);
 	ErrorContextCallback callback;
 
 	callback.callback = window_error_callback;
 	callback.arg = planner;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	weir_window_from_args(&plan->window, plan->window.kind,
-						  argument_value(planner, 0),
-						  two ? argument_value(planner, 1) : NULL,
-						  argument_value(planner, two ? 2 : 1),
-						  origin->constisnull ? NULL : &local);
+	if (plan->window.kind == WEIR_SESSION)
+		weir_session_from_args(&plan->window, argument_value(planner, 0),
+							   argument_value(planner, 1));
+	else
+	{
+		Const	   *origin = llast_node(Const, plan->window_args);
+		Timestamp	local = origin->constisnull ? 0 :
+			DatumGetTimestamp(origin->constvalue);
+
+		weir_window_from_args(&plan->window, plan->window.kind,
+							  argument_value(planner, 0),
+							  two ? argument_value(planner, 1) : NULL,
+							  argument_value(planner, two ? 2 : 1),
+							  origin->constisnull ? NULL : &local);
+	}
 	error_context_stack = callback.previous;
 }
 
@@ -186,6 +194,19 @@ choose_name(WeirPlanner *planner, const char *base)
 	return name;
 }
 
+/* The names of the first two columns of a partial. */
+static const char *
+pane_column(const WeirPlan *plan)
+{
+	return plan->window.kind == WEIR_SESSION ? "session_start" : "pane_start";
+}
+
+static const char *
+bound_column(const WeirPlan *plan)
+{
+	return plan->window.kind == WEIR_SESSION ? "session_end" : "late_bound";
+}
+
 /*
  * The name of the partials' column for an output: the output's own, unless
  * it is one of the names that every partial has.
@@ -195,7 +216,8 @@ partial_name(WeirPlanner *planner, int output)
 {
 	char	   *name = planner->plan->outputs[output].name;
 
-	if (strcmp(name, "pane_start") == 0 || strcmp(name, "late_bound") == 0)
+	if (strcmp(name, pane_column(planner->plan)) == 0 ||
+		strcmp(name, bound_column(planner->plan)) == 0)
 		return choose_name(planner, name);
 	return name;
 }
@@ -216,8 +238,8 @@ plan_outputs(WeirPlanner *planner)
 							list_length(planner->query->targetList));
 	plan->window_start = -1;
 	plan->window_end = -1;
-	planner->names = list_make2(makeString("pane_start"),
-								makeString("late_bound"));
+	planner->names = list_make2(makeString(pstrdup(pane_column(plan))),
+								makeString(pstrdup(bound_column(plan))));
 	foreach(lc, planner->query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
@@ -266,6 +288,21 @@ output_of(WeirPlanner *planner, Node *expr)
 	return -1;
 }
 
+/* The sessions of a key are found in the order of keys. */
+static void
+check_sortable(WeirPlanner *planner, Node *expr)
+{
+	TypeCacheEntry *type = lookup_type_cache(exprType(expr),
+											 TYPECACHE_LT_OPR);
+
+	if (!OidIsValid(type->lt_opr))
+		weir_check_refuse(planner, exprLocation(expr),
+						  psprintf("a key of type %s for sessions is",
+								   format_type_be(exprType(expr))),
+						  "Sessions are found in the order of their keys, and this type has none.",
+						  "Cast it to another type, like text.");
+}
+
 /* A GROUP BY expression that is not a window column: a key. */
 static void
 add_key(WeirPlanner *planner, Node *expr)
@@ -279,6 +316,8 @@ add_key(WeirPlanner *planner, Node *expr)
 	key->typmod = exprTypmod(expr);
 	key->collation = exprCollation(expr);
 	weir_check_type(planner, expr, key->type);
+	if (plan->window.kind == WEIR_SESSION)
+		check_sortable(planner, expr);
 	key->output = output_of(planner, expr);
 	if (key->output >= 0)
 		key->name = partial_name(planner, key->output);
@@ -577,8 +616,10 @@ weir_plan_partial_columns(const WeirPlan *plan, int *n)
 								 (2 + plan->nkeys + plan->nstates));
 
 	*n = 0;
-	columns[(*n)++] = column("pane_start", TIMESTAMPTZOID, -1, InvalidOid);
-	columns[(*n)++] = column("late_bound", TIMESTAMPTZOID, -1, InvalidOid);
+	columns[(*n)++] = column(pstrdup(pane_column(plan)), TIMESTAMPTZOID, -1,
+							 InvalidOid);
+	columns[(*n)++] = column(pstrdup(bound_column(plan)), TIMESTAMPTZOID, -1,
+							 InvalidOid);
 	for (int i = 0; i < plan->nkeys; i++)
 		columns[(*n)++] = key_column(&plan->keys[i]);
 	for (int i = 0; i < plan->nstates; i++)

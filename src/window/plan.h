@@ -90,8 +90,8 @@ extern WeirPlan *weir_plan_make(Query *query, const char *source_text);
 extern WeirPlan *weir_plan_of_view(Oid query_view);
 
 /*
- * Columns of a partial: pane_start, late_bound, keys, states.  Hidden columns
- * of closed, which follow the outputs there: window_start and window_end
+ * Columns of a partial: pane_start, late_bound (of sessions: session_start,
+ * session_end), keys, states.  Hidden columns of closed, which follow the outputs there: window_start and window_end
  * unless they are outputs, keys and states that are not.
  */
 extern WeirOutput *weir_plan_partial_columns(const WeirPlan *plan, int *n);
@@ -111,14 +111,16 @@ extern char *weir_plan_live_sql(const WeirPlan *plan, Oid closed,
 
 /*
  * INSERT INTO closed of all windows with window_end <= $1 (timestamptz) that
- * are still open; returns one row (merged bigint, inserted bigint).
+ * are still open; returns one row (merged bigint, inserted bigint,
+ * open_from timestamptz): the last is the least start of a session that stays
+ * open, or NULL, and NULL for windows whose bounds are known without a look.
  */
 extern char *weir_plan_close_sql(const WeirPlan *plan, Oid closed,
 								 const Oid *segments);
 
 /*
  * SELECT the merge, by pane, late_bound and keys, of all live rows, as rows
- * of a segment.
+ * of a segment; of sessions, those that are still open.
  */
 extern char *weir_plan_compact_sql(const WeirPlan *plan, Oid closed,
 								   const Oid *segments);

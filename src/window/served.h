@@ -39,7 +39,7 @@ typedef struct WeirServed
 	bool		failed;			/* and no batch has healed it yet */
 	bool		pending_failed;
 	bool		at_end;			/* when it was assigned, nothing was to read */
-	TimestampTz close_retry_at; /* after a failed close */
+	TimestampTz close_retry_at; /* no close before; 0: at once */
 	int			close_failures;
 } WeirServed;
 

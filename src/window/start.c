@@ -6,6 +6,7 @@
  * A timestamp T reads from the earliest offset whose Kafka timestamp is at
  * least T - watermark_delay: a record that counts for a window from T on can
  * not be older in the log, as far as the stream keeps to its disorder.
+ * Sessions are made of the records from T on.
  *
  *-------------------------------------------------------------------------
  */
@@ -115,6 +116,8 @@ weir_start_bound(const WeirStart *start, const WeirPlan *plan)
 {
 	if (start->kind != WEIR_START_TIMESTAMP)
 		return DT_NOBEGIN;
+	if (plan->window.kind == WEIR_SESSION)
+		return start->timestamp - 1;
 	return weir_window_end(&plan->window,
 						   weir_window_last(&plan->window,
 											start->timestamp - 1));

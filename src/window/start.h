@@ -42,7 +42,8 @@ extern WeirStart *weir_start_of_view(const WeirView *view);
 
 /*
  * The greatest end of a window that begins before a timestamp start: such
- * windows are not built.  DT_NOBEGIN for other starts.
+ * windows are not built.  For sessions the time just before the start, whose
+ * records are not used.  DT_NOBEGIN for other starts.
  */
 extern TimestampTz weir_start_bound(const WeirStart *start,
 									const WeirPlan *plan);

@@ -85,6 +85,36 @@ static const WeirRefusal refused_step[] = {
 	"Give a shorter step."}
 };
 
+static const WeirRefusal refused_gap[] = {
+	{"session gap must be positive",
+		NULL,
+	"Give a gap like '30 minutes'."},
+	{"session gap must be exact time",
+		"Months and days have no fixed length in hours.",
+	"Use hours and smaller units, for example '24 hours' instead of '1 day'."},
+	{"session gap is too long",
+		"The longest gap is 1000 years.",
+	"Give a shorter gap."}
+};
+
+static const WeirRefusal refused_max_length[] = {
+	{"session max_length must be positive",
+		NULL,
+	"Give a max_length like '24 hours'."},
+	{"session max_length must be exact time",
+		"Months and days have no fixed length in hours.",
+	"Use hours and smaller units, for example '24 hours' instead of '1 day'."},
+	{"session max_length is too long",
+		"The longest session is 1000 years.",
+	"Give a shorter max_length."}
+};
+
+static const WeirRefusal refused_less = {
+	"session max_length must not be less than its gap",
+	"A session lasts for gap after its only record, unless it is cut.",
+	"Give a max_length that is at least the gap."
+};
+
 static const WeirRefusal refused_greater = {
 	"window slide must not be greater than its size",
 	"Records between two windows would be in no window.",
@@ -125,6 +155,7 @@ static const WeirRefusal *check_span(const WeirSpan *span,
 									 const WeirRefusal *refusals);
 static const WeirRefusal *check_hop(const WeirWindow *window);
 static const WeirRefusal *check_cumulate(WeirWindow *window);
+static const WeirRefusal *check_session(const WeirWindow *window);
 static void days_to_exact(WeirSpan *span);
 static void set_origin(WeirWindow *window, int64_t local_origin);
 static int64_t ratio(const WeirWindow *window);
@@ -140,7 +171,8 @@ weir_window_init(WeirWindow *window, bool has_origin, int64_t local_origin)
 
 	if (window->kind != WEIR_HOP)
 		window->slide = window->size;
-	refusal = check_span(&window->size, refused_size);
+	refusal = window->kind == WEIR_SESSION ? check_session(window) :
+		check_span(&window->size, refused_size);
 	if (refusal == NULL)
 		refusal = check_span(&window->slide, refused_slide);
 	if (refusal == NULL)
@@ -253,6 +285,26 @@ check_cumulate(WeirWindow *window)
 	if (rest != 0)
 		return &refused_step_multiple;
 	return window->steps > MAX_COUNT ? &refused_steps : NULL;
+}
+
+static const WeirRefusal *
+check_exact(const WeirSpan *span, const WeirRefusal *refusals)
+{
+	if (span->months != 0 || span->days != 0)
+		return &refusals[1];
+	return check_span(span, refusals);
+}
+
+static const WeirRefusal *
+check_session(const WeirWindow *window)
+{
+	const WeirRefusal *refusal = check_exact(&window->gap, refused_gap);
+
+	if (refusal == NULL)
+		refusal = check_exact(&window->size, refused_max_length);
+	if (refusal == NULL && window->size.us < window->gap.us)
+		refusal = &refused_less;
+	return refusal;
 }
 
 static void
@@ -651,6 +703,28 @@ weir_window_pane_end(const WeirWindow *window, int64_t t)
 	if (!is_exact(window))
 		return boundary(window, calendar_last(window, t) + 1);
 	return add(weir_window_pane(window, t), window->pane.us);
+}
+
+/*
+ * The end of a session whose last record is at t.
+ */
+int64_t
+weir_window_session_end(const WeirWindow *window, int64_t t)
+{
+	int64_t		end = add(t, window->gap.us);
+	int64_t		cut = weir_window_end(window, weir_window_last(window, t));
+
+	return end < cut ? end : cut;
+}
+
+/*
+ * Does a record at t belong to a session that begins by t and ends at end?
+ * One that ends at a cut touches what begins there, but does not take it.
+ */
+bool
+weir_window_session_takes(const WeirWindow *window, int64_t end, int64_t t)
+{
+	return t < end || (t == end && weir_window_pane(window, t) != t);
 }
 
 /*

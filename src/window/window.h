@@ -15,6 +15,11 @@
  * longest: those windows end with their period too.  A time t must be in the
  * range of timestamptz, neither infinity.
  *
+ * A session lasts from its first record to gap after its last one, so its
+ * bounds do not follow from a time alone.  No session crosses a multiple of
+ * max_length since 1970-01-01 00:00 UTC: these slices of time are the windows
+ * whose arithmetic is here, and a session is a part of one of them.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef WEIR_WINDOW_H
@@ -31,7 +36,8 @@ typedef enum WeirWindowKind
 {
 	WEIR_TUMBLE,
 	WEIR_HOP,
-	WEIR_CUMULATE
+	WEIR_CUMULATE,
+	WEIR_SESSION
 } WeirWindowKind;
 
 /* A length of time: months and days follow the time zone, us is exact. */
@@ -62,6 +68,7 @@ typedef struct WeirWindow
 	int64_t		steps;			/* cumulate: the most that a period has */
 	WeirSpan	pane;			/* = size for tumble; the gcd for hop;
 								 * cumulate has none of one length */
+	WeirSpan	gap;			/* session only; size is its max_length */
 	WeirZone	zone;
 	int64_t		origin;			/* an instant (exact spans) or a local time
 								 * (calendar spans) */
@@ -76,7 +83,7 @@ typedef struct WeirRefusal
 } WeirRefusal;
 
 /*
- * Check and complete a window: kind, size, slide or step, zone are set; origin is
+ * Check and complete a window: kind, size, slide or step or gap, zone are set; origin is
  * given (a local time) or has_origin is false = local midnight of
  * 1970-01-01, for whole weeks Monday 1970-01-05.  Returns NULL, or why it is
  * refused.  Days of UTC become exact time.
@@ -117,6 +124,19 @@ extern int64_t weir_window_end(const WeirWindow *window, int64_t index);
 /* Start of the pane that contains t, and where the next one starts. */
 extern int64_t weir_window_pane(const WeirWindow *window, int64_t t);
 extern int64_t weir_window_pane_end(const WeirWindow *window, int64_t t);
+
+/*
+ * Sessions: the end of one whose last record is at t, which is cut where its
+ * slice ends.
+ */
+extern int64_t weir_window_session_end(const WeirWindow *window, int64_t t);
+
+/*
+ * Does a record at t, not before the start of a session that ends at end,
+ * belong to it: do they overlap or touch, on the same side of a cut?
+ */
+extern bool weir_window_session_takes(const WeirWindow *window, int64_t end,
+									  int64_t t);
 
 /* Index of the last window with end <= t. */
 extern int64_t weir_window_last_ended(const WeirWindow *window, int64_t t);

@@ -23,6 +23,9 @@
 #include "window/segment.h"
 #include "worker/tend.h"
 
+/* A session view closes for at most a quarter of the time. */
+#define CLOSE_REST	3
+
 /* A close failed: write it down, try again later. */
 static void
 close_failed(WeirAssignment *assignment, WeirServed *served, ErrorData *error)
@@ -82,14 +85,29 @@ in_own_transaction(WeirAssignment *assignment, WeirServed *served, ViewWork work
 	return error;
 }
 
+/*
+ * When a view may close next.  The watermark of a session view lets something
+ * close after nearly every batch, and each close merges all that is open: so
+ * it waits until CLOSE_REST times as long as the last one took has passed.
+ */
+static TimestampTz
+next_close(const WeirServed *served, TimestampTz began)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return served->plan->window.kind == WEIR_SESSION ?
+		now + CLOSE_REST * (now - began) : 0;
+}
+
 static void
 close_view(WeirAssignment *assignment, WeirServed *served)
 {
+	TimestampTz began = GetCurrentTimestamp();
 	ErrorData  *error;
 	bool		done;
 
 	if (!weir_close_due(served) ||
-		served->close_retry_at > GetCurrentTimestamp())
+		served->close_retry_at > began)
 		return;
 	pgstat_report_activity(STATE_RUNNING, "closing windows");
 	error = in_own_transaction(assignment, served, weir_close_windows, &done);
@@ -100,7 +118,8 @@ close_view(WeirAssignment *assignment, WeirServed *served)
 	}
 	if (done)
 		served->close_failures = 0;
-	served->close_retry_at = done ? 0 : weir_shmem_retry_at(1);
+	served->close_retry_at = done ? next_close(served, began) :
+		weir_shmem_retry_at(1);
 	ConditionVariableBroadcast(&weir_shared->progress);
 }
 

@@ -647,6 +647,172 @@ test_range(void)
 	   !weir_window_valid(&months, WEIR_MIN_TIME), "months at the ends");
 }
 
+#define EPOCH	(-10957 * DAY)	/* 1970-01-01 */
+#define MAX_SESSION_TIMES	60
+
+typedef struct Session
+{
+	int64_t		start;
+	int64_t		end;
+} Session;
+
+static bool
+refused_session(WeirSpan gap, WeirSpan max_length, const char *word)
+{
+	WeirWindow	window = make(WEIR_SESSION, max_length, max_length);
+	const WeirRefusal *refusal;
+
+	window.gap = gap;
+	refusal = weir_window_init(&window, false, 0);
+	return refusal != NULL && strstr(refusal->message, word) != NULL &&
+		refusal->hint != NULL;
+}
+
+static void
+test_session_refusals(void)
+{
+	WeirSpan	none = {0, 0, 0};
+	WeirSpan	hour = {0, 0, HOUR};
+	WeirSpan	two = {0, 0, 2 * HOUR};
+	WeirSpan	negative = {0, 0, -HOUR};
+	WeirSpan	day = {0, 1, 0};
+	WeirSpan	month = {1, 0, 0};
+	WeirSpan	age = {0, 0, 400000 * DAY};
+
+	ok(refused_session(none, hour, "gap must be positive") &&
+	   refused_session(negative, hour, "gap must be positive") &&
+	   refused_session(hour, none, "max_length must be positive"),
+	   "no gap, no max_length");
+	ok(refused_session(day, day, "gap must be exact") &&
+	   refused_session(month, hour, "gap must be exact") &&
+	   refused_session(hour, day, "max_length must be exact"),
+	   "days and months");
+	ok(refused_session(age, age, "gap is too long") &&
+	   refused_session(hour, age, "max_length is too long"), "too long");
+	ok(refused_session(two, hour, "less than its gap"),
+	   "max_length less than gap");
+	ok(!refused_session(hour, hour, "") && !refused_session(hour, two, ""),
+	   "good sessions");
+}
+
+static int
+compare_sessions(const void *a, const void *b)
+{
+	const Session *x = a;
+	const Session *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/*
+ * Merge sessions as the merges in SQL do: in the order of their starts, each
+ * asked whether what reaches farthest before it takes it.
+ */
+static int
+merge_sessions(const WeirWindow *window, Session *sessions, int n)
+{
+	int			merged = 0;
+
+	qsort(sessions, n, sizeof(Session), compare_sessions);
+	for (int i = 0; i < n; i++)
+	{
+		Session    *last = &sessions[merged - 1];
+
+		if (merged > 0 &&
+			weir_window_session_takes(window, last->end, sessions[i].start))
+			last->end = sessions[i].end > last->end ? sessions[i].end :
+				last->end;
+		else
+			sessions[merged++] = sessions[i];
+	}
+	return merged;
+}
+
+/*
+ * The reference: instant by instant, which of them some record covers; a
+ * multiple of max_length begins something new.
+ */
+static int
+reference_sessions(int64_t gap, int64_t max_length, const bool *at, int length,
+				   Session *sessions)
+{
+	int			n = 0;
+	int			last = -1;		/* time of the last record */
+
+	for (int t = 0; t < length; t++)
+	{
+		if (!at[t])
+			continue;
+		if (last < 0 || t - last > gap || t / max_length != last / max_length)
+			sessions[n++].start = t;
+		last = t;
+		sessions[n - 1].end = t + gap;
+		if (sessions[n - 1].end > (t / max_length + 1) * max_length)
+			sessions[n - 1].end = (t / max_length + 1) * max_length;
+	}
+	return n;
+}
+
+/* One record is a session; they are merged in batches, then all together. */
+static bool
+same_sessions(int64_t gap, int64_t max_length)
+{
+	bool		at[MAX_SESSION_TIMES] = {false};
+	Session		wanted[MAX_SESSION_TIMES];
+	Session		sessions[MAX_SESSION_TIMES];
+	int64_t		base = EPOCH + max_length * (random_below(2000) - 1000);
+	WeirSpan	span = {0, 0, max_length};
+	WeirWindow	window = make(WEIR_SESSION, span, span);
+	int			length = 1 + random_below(MAX_SESSION_TIMES);
+	int			batch = 1 + random_below(10);
+	int			n = random_below(length + 1);
+	int			stored = 0;
+	int			nwanted;
+
+	window.gap.us = gap;
+	if (weir_window_init(&window, false, 0) != NULL)
+		return false;
+	for (int i = 0; i < n; i += batch)
+	{
+		int			pending = 0;
+
+		for (int j = i; j < n && j < i + batch; j++)
+		{
+			int			t = random_below(length);
+
+			at[t] = true;
+			sessions[stored + pending].start = base + t;
+			sessions[stored + pending].end =
+				weir_window_session_end(&window, base + t);
+			pending++;
+		}
+		stored += merge_sessions(&window, sessions + stored, pending);
+	}
+	stored = merge_sessions(&window, sessions, stored);
+	nwanted = reference_sessions(gap, max_length, at, length, wanted);
+	for (int i = 0; i < stored && i < nwanted; i++)
+	{
+		if (sessions[i].start - base != wanted[i].start ||
+			sessions[i].end - base != wanted[i].end)
+			return false;
+	}
+	return stored == nwanted;
+}
+
+static void
+test_sessions(void)
+{
+	int			wrong = 0;
+
+	for (int round = 0; round < ROUNDS; round++)
+	{
+		int64_t		gap = 1 + random_below(8);
+
+		wrong += !same_sessions(gap, gap + random_below(20));
+	}
+	ok(wrong == 0, "sessions do not depend on batches (%d wrong)", wrong);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -658,5 +824,7 @@ main(int argc, char **argv)
 	test_refusals();
 	test_origins();
 	test_range();
+	test_session_refusals();
+	test_sessions();
 	return done_testing();
 }
