@@ -83,10 +83,10 @@ typedef struct WeirRefusal
 } WeirRefusal;
 
 /*
- * Check and complete a window: kind, size, slide or step or gap, zone are set; origin is
- * given (a local time) or has_origin is false = local midnight of
- * 1970-01-01, for whole weeks Monday 1970-01-05.  Returns NULL, or why it is
- * refused.  Days of UTC become exact time.
+ * Check and complete a window: kind, size, slide or step or gap, zone are
+ * set; origin is given (a local time) or has_origin is false = local midnight
+ * of 1970-01-01, for whole weeks Monday 1970-01-05.  Returns NULL, or why it
+ * is refused.  Days of UTC become exact time.
  */
 extern const WeirRefusal *weir_window_init(WeirWindow *window,
 										   bool has_origin,

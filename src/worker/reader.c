@@ -262,15 +262,12 @@ drain(Reader *reader)
 
 /*
  * When a silence that goes on will have lasted so long that windows of the
- * view close, but not before it may be asked about again; DT_NOEND: never.
+ * view close; DT_NOEND: never.
  */
 static TimestampTz
 silence_due(const Reader *reader, const WeirServed *served)
 {
-	TimestampTz due = weir_time_plus(reader->read_at,
-									 weir_close_silence(served));
-
-	return Max(due, reader->silent_at + ANSWER_MS * INT64CONST(1000));
+	return weir_time_plus(reader->read_at, weir_close_silence(served));
 }
 
 /* The time until the batch at hand is due, or until something else is. */
@@ -299,7 +296,9 @@ time_to_wait(Reader *reader)
 			due = Min(due, served->close_retry_at);
 		if (weir_served_idle_matters(served))
 			due = Min(due, TimestampTzPlusMilliseconds(now, ANSWER_MS));
-		due = Min(due, silence_due(reader, served));
+		due = Min(due, Max(silence_due(reader, served),
+						   TimestampTzPlusMilliseconds(reader->silent_at,
+													   ANSWER_MS)));
 	}
 	return TimestampDifferenceMilliseconds(now, due);
 }
@@ -588,11 +587,12 @@ ask_about_silence(Reader *reader)
 	bool		read_to_end = false;
 	ListCell   *lc;
 
+	if (!elapsed(reader->silent_at, ANSWER_MS))
+		return false;
 	foreach(lc, reader->assignment->served)
 	{
 		WeirServed *served = lfirst(lc);
 
-		served->silence = 0;
 		if (silence_due(reader, served) > now)
 			continue;
 		if (!read_to_end)
