@@ -113,7 +113,7 @@ weir_served_read_position(WeirServed *served)
 	MemoryContextSwitchTo(save);
 }
 
-void
+bool
 weir_served_read_watermark(WeirServed *served)
 {
 	int			n;
@@ -129,6 +129,7 @@ weir_served_read_watermark(WeirServed *served)
 		served->watermark = Max(served->watermark, rows[p].watermark);
 	}
 	pfree(rows);
+	return same;
 }
 
 bool

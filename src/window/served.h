@@ -54,10 +54,10 @@ extern WeirServed *weir_served_load(Oid view, WeirStream *stream);
 extern void weir_served_read_position(WeirServed *served);
 
 /*
- * Take over a watermark that a command has moved, unless the view is fenced
- * off from the reader, as its next batch will find out.  Needs a transaction.
+ * Take over a watermark that a command has moved.  False if the view is fenced
+ * off from this reader: no batch could be applied.  Needs a transaction.
  */
-extern void weir_served_read_watermark(WeirServed *served);
+extern bool weir_served_read_watermark(WeirServed *served);
 
 /* Can a batch be applied: from <= next_offset in every partition (I2)? */
 extern bool weir_served_takes(const WeirServed *served,

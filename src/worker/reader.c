@@ -745,8 +745,9 @@ read_options(WeirStream *stream)
 
 /*
  * Follow what commands have changed: views whose row forbids them to run
- * leave, also on a quiet stream; the others take over a watermark that was
- * moved by hand, and the stream's options.
+ * leave, also on a quiet stream, and so do those that were paused and resumed
+ * meanwhile; the others take over a watermark that was moved by hand, and the
+ * stream's options.
  */
 static void
 follow_commands(Reader *reader)
@@ -764,9 +765,8 @@ follow_commands(Reader *reader)
 			WeirServed *served = lfirst(lc);
 			WeirView   *view = weir_view_get(served->view->view, true);
 
-			if (weir_served_stays(served, view))
-				weir_served_read_watermark(served);
-			else
+			if (!weir_served_stays(served, view) ||
+				!weir_served_read_watermark(served))
 				leavers = lappend(leavers, served);
 		}
 	}
