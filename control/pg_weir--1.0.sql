@@ -134,7 +134,7 @@ CREATE TABLE weir.exception (
     "to" timestamptz,
     at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX ON weir.exception (view);
+CREATE INDEX ON weir.exception (view, partition, "offset");
 COMMENT ON TABLE weir.exception IS 'clock-driven and manual moves of a watermark: the only ways in which rows may depend on timing';
 
 -- What is not there any more must be told by whoever looks for it.
@@ -299,6 +299,29 @@ CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval, timezone
     END;
 COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, text, timestamp) IS 'the overlapping windows of one size, one every slide, that a time is in; none for NULL';
 
+CREATE FUNCTION weir._cumulate_start(ts timestamptz, size interval, step interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_start';
+CREATE FUNCTION weir._cumulate_end(ts timestamptz, nth int, size interval, step interval, timezone text, origin timestamp) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_end';
+CREATE FUNCTION weir._cumulate_count(ts timestamptz, size interval, step interval, timezone text, origin timestamp) RETURNS int
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_count';
+CREATE FUNCTION weir._cumulate_distinct(size interval, step interval, timezone text, origin timestamp) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_distinct';
+
+-- The windows of a time are numbered from the first to end; two are the same
+-- only where a zone skipped a whole day.
+CREATE FUNCTION weir.cumulate(ts timestamptz, size interval, step interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
+    RETURNS TABLE (window_start timestamptz, window_end timestamptz)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10
+    BEGIN ATOMIC
+        SELECT weir._cumulate_start(ts, size, step, timezone, origin), weir._cumulate_end(ts, nth, size, step, timezone, origin)
+        FROM generate_series(0, weir._cumulate_count(ts, size, step, timezone, origin) - 1) AS nth
+        WHERE ts IS NOT NULL
+          AND (weir._cumulate_distinct(size, step, timezone, origin) OR nth = 0
+               OR weir._cumulate_end(ts, nth, size, step, timezone, origin) > weir._cumulate_end(ts, nth - 1, size, step, timezone, origin));
+    END;
+COMMENT ON FUNCTION weir.cumulate(timestamptz, interval, interval, text, timestamp) IS 'the windows of a growing length, from the start of a period of one size to each step in it, that a time is in; none for NULL';
+
 CREATE FUNCTION weir._session_takes(session_end timestamptz, ts timestamptz, gap interval, max_length interval) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_session_takes';
 COMMENT ON FUNCTION weir._session_takes(timestamptz, timestamptz, interval, interval) IS 'does a record belong to a session that begins by then and ends at session_end';
@@ -356,6 +379,10 @@ COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, unt
 CREATE FUNCTION weir.resume(view regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
 COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+
+CREATE FUNCTION weir.advance(view regclass, "to" timestamptz) RETURNS timestamptz
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_advance';
+COMMENT ON FUNCTION weir.advance(regclass, timestamptz) IS 'close by hand the windows that end by then, and record it in weir.exception; gives the closed_to that the view''s reader brings about after the commit';
 
 -- In SQL, so that they see what the query around them sees.
 CREATE FUNCTION weir.watermark(view regclass) RETURNS timestamptz

@@ -102,6 +102,75 @@ SELECT status, sqlstate, error FROM weir.stat_view WHERE view = 'failing'::regcl
 SELECT regexp_replace(regexp_replace(why, 'at [-0-9:.+ ]* with', 'at (time) with'), 'again at [-0-9:.+ ]*|again from time to time', 'again at (time)') AS why FROM weir.why('failing') why LIMIT 1;
 
 --
+-- Only closed windows, or all of them: under both keywords, with a view that
+-- depends on it and a reader at work
+--
+CREATE VIEW dependent AS SELECT window_start, events FROM minutes WHERE events > 0;
+ALTER MATERIALIZED VIEW minutes SET (weir.emit = final);
+SELECT count(*) FILTER (WHERE window_end <= weir.closed_to('minutes')) > 10 AS closed, count(*) FILTER (WHERE window_end > weir.closed_to('minutes')) AS open FROM minutes;
+SELECT (SELECT sum(events) FROM dependent) = (SELECT sum(events) FROM weir_data.minutes_closed) AS dependent;
+ALTER VIEW minutes SET (weir.emit = changes);
+SELECT (SELECT sum(events) FROM minutes) AS events, (SELECT sum(events) FROM dependent) AS dependent;
+SELECT weir.wait('minutes', '1 minute');
+ALTER MATERIALIZED VIEW held SET (weir.emit = final);
+SELECT weir.wait('held', '1 minute');
+SELECT count(*) FILTER (WHERE window_end <= weir.closed_to('held')) > 5 AS closed, count(*) FILTER (WHERE window_end > weir.closed_to('held')) AS open FROM held;
+ALTER MATERIALIZED VIEW held RESET (weir.emit);
+SELECT weir.wait('held', '1 minute');
+SELECT count(*) FILTER (WHERE window_end > weir.closed_to('held')) > 0 AS open FROM held;
+
+--
+-- Closed by hand
+--
+SELECT weir.advance('days', '2024-01-03 12:00:00+00');
+SELECT weir.wait('days', '1 minute');
+SELECT weir.closed_to('days'), weir.watermark('days');
+SELECT kind, partition, "offset", "from", "to" FROM weir.exception WHERE view = 'days'::regclass;
+SELECT regexp_replace(why, 'at [0-9]{4}-[-0-9]* [0-9:.]*[+]00', 'at (time)') AS why FROM weir.why('days') why WHERE why !~ '^The view is';
+-- no more ends by then
+SELECT weir.advance('days', '2024-01-03 12:00:00+00');
+-- windows stay open for lateness
+CREATE MATERIALIZED VIEW patient WITH (weir.continuous, weir.lateness = '1 hour') AS
+SELECT window_start, window_end, count(*) AS events
+FROM events, weir.cumulate(ts, '1 hour', '10 minutes') GROUP BY window_start, window_end;
+SELECT weir.wait('patient', '1 minute');
+SELECT * FROM patient ORDER BY window_end;
+SELECT weir.closed_to('patient');
+SELECT weir.advance('patient', '2024-01-01 10:25:00+00');
+SELECT weir.wait('patient', '1 minute');
+SELECT weir.closed_to('patient'), weir.watermark('patient');
+SELECT count(*) AS closed FROM weir_data.patient_closed;
+SELECT * FROM patient ORDER BY window_end;
+-- rolled back, nothing has happened
+BEGIN;
+SELECT weir.advance('patient', '2024-01-01 10:35:00+00');
+ROLLBACK;
+SELECT weir.wait('patient', '1 minute');
+SELECT weir.closed_to('patient');
+-- refused
+SELECT weir.advance('days', '2024-01-02 12:00:00+00');
+\echo :LAST_ERROR_SQLSTATE
+SELECT weir.advance('days', 'infinity');
+SELECT weir.advance('days', '-infinity');
+SELECT weir.advance('days', now() + interval '1 minute');
+SELECT weir.advance('events', '2024-01-03');
+SELECT weir.advance('days', NULL) IS NULL AS nothing;
+BEGIN READ ONLY;
+SELECT weir.advance('days', '2024-01-05');
+ROLLBACK;
+SELECT weir.pause('days');
+SELECT weir.advance('days', '2024-01-05');
+\echo :LAST_ERROR_SQLSTATE
+SELECT weir.resume('days');
+CREATE ROLE regress_operated;
+GRANT USAGE ON SCHEMA operated TO regress_operated;
+GRANT SELECT ON days TO regress_operated;
+SET ROLE regress_operated;
+SELECT weir.advance('days', '2024-01-05');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+
+--
 -- Refused while a view reads the stream
 --
 ALTER FOREIGN TABLE events OPTIONS (SET rate '20');
@@ -121,10 +190,11 @@ ALTER FOREIGN TABLE events ADD COLUMN device text NOT NULL;
 -- allowed: records are what they were
 ALTER FOREIGN TABLE events ADD COLUMN device text;
 ALTER FOREIGN TABLE events DROP COLUMN device;
-ALTER FOREIGN TABLE events OPTIONS (ADD idle_timeout '2 minutes', ADD on_error 'skip');
+ALTER FOREIGN TABLE events OPTIONS (ADD idle_timeout '2 minutes', ADD close_timeout '1 hour', ADD on_error 'skip');
 REFRESH MATERIALIZED VIEW minutes;
 SELECT sum(events) AS events FROM minutes;
 
 SET client_min_messages TO warning;
 DROP SCHEMA operated CASCADE;
-SELECT count(*) AS relations FROM pg_class WHERE relnamespace = 'weir_data'::regnamespace AND relname ~ '^(minutes|days|held|failing)_';
+DROP ROLE regress_operated;
+SELECT count(*) AS relations FROM pg_class WHERE relnamespace = 'weir_data'::regnamespace AND relname ~ '^(minutes|days|held|failing|patient)_';

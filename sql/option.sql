@@ -41,6 +41,10 @@ CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', watermark_delay '-1
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', watermark_delay 'infinity');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', idle_timeout '0');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout '0');
+CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout '-1 second');
+CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout 'infinity');
+CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout '1 day');
+CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout 'never');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', timezone 'Mars/Olympus');
 CREATE FOREIGN TABLE t (a text OPTIONS (metadata 'offsets')) SERVER s OPTIONS (topic 'a');
 CREATE FOREIGN TABLE t (a text OPTIONS (metadata 'key', field 'b')) SERVER s OPTIONS (topic 'a');
@@ -60,6 +64,8 @@ CREATE FOREIGN TABLE t (a timestamptz CHECK (a < now())) SERVER s OPTIONS (topic
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a');
 CREATE FOREIGN TABLE u (a text, ts timestamptz OPTIONS (unit 'ms'), o bigint OPTIONS (metadata 'offset'))
     SERVER s OPTIONS (topic 'a', event_time 'ts', idle_timeout 'infinity', max_future '1 minute', close_timeout 'off');
+ALTER FOREIGN TABLE u OPTIONS (SET close_timeout '90 seconds');
+ALTER FOREIGN TABLE u OPTIONS (DROP close_timeout);
 ALTER FOREIGN TABLE u ADD COLUMN b int[];
 ALTER FOREIGN TABLE u ALTER COLUMN ts TYPE text;
 

@@ -1,4 +1,4 @@
--- weir.tumble and weir.hop give the windows that contain a time
+-- weir.tumble, weir.hop and weir.cumulate give the windows that contain a time
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_weir;
 RESET client_min_messages;
@@ -16,12 +16,28 @@ SELECT * FROM weir.hop('2024-05-05 10:01:30+00', '5 minutes', '2 minutes');
 SELECT * FROM weir.hop('2024-05-05 10:00:30+00', '5 minutes', '2 minutes');
 SELECT * FROM weir.hop('2024-05-05 10:01:30+00', '2 months', '1 month', 'Europe/Berlin');
 SELECT * FROM weir.hop('2024-05-05 10:01:30+00', '2 weeks', '1 week');
+SELECT * FROM weir.cumulate('2024-05-05 10:03:30+00', '10 minutes', '2 minutes');
+SELECT * FROM weir.cumulate(ts => '2024-05-05 10:03:30+00', size => '10 minutes', step => '5 minutes', timezone => 'UTC', origin => '2024-01-01 00:03');
+SELECT * FROM weir.cumulate('2024-02-27 18:30:30+00', '1 month', '1 day', 'Europe/Berlin');
+SELECT * FROM weir.cumulate('2024-02-27 18:30:30+00', '1 year', '3 months', 'Europe/Berlin');
+SELECT * FROM weir.cumulate('2024-10-26 18:30:30+00', '1 week', '1 day', 'Europe/Berlin');
+
+-- Steps of hours are exact time from the start of the day: a day of 23 hours
+-- has 23, one of 25 has 25, and the last step ends with the day
+SELECT count(*), min(window_end), max(window_end) FROM weir.cumulate('2024-03-31 00:00+01', '1 day', '1 hour', 'Europe/Berlin');
+SELECT count(*), min(window_end), max(window_end) FROM weir.cumulate('2024-10-27 00:00+02', '1 day', '1 hour', 'Europe/Berlin');
+SET TimeZone = 'Europe/Berlin';
+SELECT window_end, window_end - window_start AS length FROM weir.cumulate('2024-03-31 00:00+01', '1 day', '6 hours', 'Europe/Berlin');
+SELECT window_end, window_end - window_start AS length FROM weir.cumulate('2024-10-27 00:00+02', '1 day', '6 hours', 'Europe/Berlin');
+SET TimeZone = 'America/New_York';
 
 -- an event without a time is in no window
 SELECT * FROM weir.tumble(NULL, '1 minute');
 SELECT * FROM weir.hop(NULL, '5 minutes', '1 minute');
 SELECT count(*) FROM (VALUES (NULL::timestamptz), ('2024-05-05')) v(ts), weir.tumble(ts, '1 day');
 SELECT count(*) FROM (VALUES (NULL::timestamptz), ('2024-05-05')) v(ts), weir.hop(ts, '3 days', '1 day', 'Europe/Berlin');
+SELECT * FROM weir.cumulate(NULL, '5 minutes', '1 minute');
+SELECT count(*) FROM (VALUES (NULL::timestamptz), ('2024-05-05')) v(ts), weir.cumulate(ts, '3 days', '1 day', 'Europe/Berlin');
 
 -- times around two years of clock changes, and long ago
 CREATE TABLE window_event AS
@@ -96,6 +112,33 @@ SELECT (SELECT count(*) FROM got) AS windows,
        (SELECT count(*) FROM (SELECT * FROM got EXCEPT ALL SELECT * FROM expected) d) AS too_many,
        (SELECT count(*) FROM (SELECT * FROM expected EXCEPT ALL SELECT * FROM got) d) AS missing;
 
+-- cumulate: every end after the time, of a series from the start of its period
+-- to the next one; a clock that skips a day makes no window twice
+WITH param (unit, size, step) AS (
+    VALUES ('day', interval '1 day', interval '1 hour'), ('day', '1 day', '8 hours'), ('week', '7 days', '1 day'),
+           ('month', '1 month', '1 day'), ('month', '1 month', '12 hours'), ('year', '1 year', '3 months')
+), zone (zone) AS (
+    VALUES ('UTC'), ('Europe/Berlin'), ('Australia/Lord_Howe'), ('America/Sao_Paulo'), ('Pacific/Apia')
+), event AS (
+    SELECT ts FROM window_event WHERE date_part('minute', ts)::int % 29 = 0 AND date_part('hour', ts)::int % 4 = 1
+), period AS (
+    SELECT unit, size, step, zone, ts, date_trunc(unit, ts AT TIME ZONE zone) AS local
+    FROM param, zone, event
+), expected AS (
+    SELECT unit, step, zone, ts, start, "end"
+    FROM period,
+         LATERAL (SELECT local AT TIME ZONE zone AS start, (local + size) AT TIME ZONE zone AS last) p,
+         LATERAL (SELECT DISTINCT least(CASE WHEN step < interval '1 day' THEN start + n * step
+                                        ELSE (local + n * step) AT TIME ZONE zone END, last) AS "end"
+                  FROM generate_series(1, 70) n) e
+    WHERE "end" > ts
+), got AS (
+    SELECT unit, step, zone, ts, window_start, window_end FROM param, zone, event, weir.cumulate(ts, size, step, zone)
+)
+SELECT (SELECT count(*) FROM got) AS windows,
+       (SELECT count(*) FROM (SELECT * FROM got EXCEPT ALL SELECT * FROM expected) d) AS too_many,
+       (SELECT count(*) FROM (SELECT * FROM expected EXCEPT ALL SELECT * FROM got) d) AS missing;
+
 -- an exact origin is a local time
 SELECT window_start FROM weir.tumble('2024-05-05 10:01:30+00', '6 hours', 'Asia/Kathmandu', '2024-01-01 01:00');
 
@@ -106,6 +149,8 @@ EXPLAIN (VERBOSE, COSTS OFF)
 SELECT ts, window_start, window_end FROM window_event, weir.hop(ts, '5 minutes', '1 minute');
 EXPLAIN (VERBOSE, COSTS OFF)
 SELECT ts, window_start, window_end FROM window_event, weir.hop(ts, '5 minutes', '2 minutes');
+EXPLAIN (VERBOSE, COSTS OFF)
+SELECT ts, window_start, window_end FROM window_event, weir.cumulate(ts, '5 minutes', '1 minute');
 
 -- what is refused
 \set SHOW_CONTEXT never
@@ -133,5 +178,18 @@ SELECT * FROM weir.hop('2024-05-05', '1 day', '1 hour');
 SELECT * FROM weir.hop('2024-05-05', '3 days', '2 days');
 SELECT * FROM weir.hop('2024-05-05', '1 hour', '1 microsecond');
 SELECT * FROM weir.hop('infinity', '1 hour', '1 hour');
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', NULL);
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', '0');
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', '1 day 1 hour');
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', '1001 years');
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', '7 minutes');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', '2 hours');
+SELECT * FROM weir.cumulate('2024-05-05', '1 day', '5 hours');
+SELECT * FROM weir.cumulate('2024-05-05', '1 month', '1 week', 'Europe/Berlin');
+SELECT * FROM weir.cumulate('2024-05-05', '1 week', '1 month');
+SELECT * FROM weir.cumulate('2024-05-05', '1 hour', '1 microsecond');
+SELECT * FROM weir.cumulate('infinity', '1 hour', '1 hour');
+SELECT * FROM weir.cumulate('294276-12-31 23:59:59.5+00', '1 hour', '1 minute');
 
 DROP TABLE window_event;

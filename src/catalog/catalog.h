@@ -143,6 +143,23 @@ extern bool weir_trimmed_get(Oid view, WeirTrimmedKind kind,
 extern void weir_trimmed_add(Oid view, WeirTrimmedKind kind, int64 rows,
 							 TimestampTz up_to);
 
+/* Is there a row of this kind for the partition at this offset? */
+extern bool weir_exception_exists(Oid view, int32 partition, int64 offset,
+								  const char *kind);
+
+/*
+ * A row of this kind for the whole view that ends at from ends at to now.
+ * False if there is none.
+ */
+extern bool weir_exception_extend(Oid view, const char *kind,
+								  TimestampTz from, TimestampTz to);
+
+/*
+ * The kind of the row for the whole view that ends at to, and when it was
+ * written; NULL if there is none.
+ */
+extern char *weir_exception_kind(Oid view, TimestampTz to, TimestampTz *at);
+
 /* weir.producer */
 typedef struct WeirProducer
 {

@@ -191,6 +191,118 @@ find_trimmed(Relation table, Oid view, WeirTrimmedKind kind)
 }
 
 /*
+ * Scan the rows of a view for a partition at an offset, or, for a partition
+ * < 0, those for the view as a whole.
+ */
+static SysScanDesc
+scan_exceptions(Relation table, Oid view, int32 partition, int64 offset)
+{
+	Datum		keys[] = {
+		ObjectIdGetDatum(view), Int32GetDatum(partition), Int64GetDatum(offset)
+	};
+	bool		isnull[] = {false, partition < 0, false};
+
+	return weir_table_scan_by(table, partition < 0 ? 2 : 3, keys, isnull);
+}
+
+/* Is the row of this kind, if kind is not NULL, and does it end at to? */
+static bool
+is_exception(Relation table, HeapTuple tuple, const char *kind,
+			 const TimestampTz *to)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+	bool		isnull;
+	Datum		value;
+
+	if (kind != NULL)
+	{
+		value = heap_getattr(tuple, EXCEPTION_KIND + 1, desc, &isnull);
+		if (strcmp(TextDatumGetCString(value), kind) != 0)
+			return false;
+	}
+	if (to == NULL)
+		return true;
+	value = heap_getattr(tuple, EXCEPTION_TO + 1, desc, &isnull);
+	return !isnull && DatumGetTimestampTz(value) == *to;
+}
+
+/*
+ * Is there a row of this kind already?
+ */
+bool
+weir_exception_exists(Oid view, int32 partition, int64 offset,
+					  const char *kind)
+{
+	Relation	table = weir_table_open("exception", AccessShareLock, false);
+	SysScanDesc scan = scan_exceptions(table, view, partition, offset);
+	bool		found = false;
+	HeapTuple	tuple;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = is_exception(table, tuple, kind, NULL);
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return found;
+}
+
+/*
+ * Let the row of this kind that ends at from end at to.
+ */
+bool
+weir_exception_extend(Oid view, const char *kind, TimestampTz from,
+					  TimestampTz to)
+{
+	Relation	table = weir_table_open("exception", RowExclusiveLock, false);
+	SysScanDesc scan = scan_exceptions(table, view, -1, -1);
+	Datum		values[EXCEPTION_NATTS];
+	bool		isnull[EXCEPTION_NATTS] = {false};
+	bool		replace[EXCEPTION_NATTS] = {false};
+	HeapTuple	tuple;
+
+	values[EXCEPTION_TO] = TimestampTzGetDatum(to);
+	replace[EXCEPTION_TO] = true;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!is_exception(table, tuple, kind, &from))
+			continue;
+		weir_table_update(table, &tuple->t_self,
+						  heap_modify_tuple(tuple, RelationGetDescr(table),
+											values, isnull, replace));
+		break;
+	}
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * What kind of row ends at to?
+ */
+char *
+weir_exception_kind(Oid view, TimestampTz to, TimestampTz *at)
+{
+	Relation	table = weir_table_open("exception", AccessShareLock, false);
+	SysScanDesc scan = scan_exceptions(table, view, -1, -1);
+	TupleDesc	desc = RelationGetDescr(table);
+	char	   *kind = NULL;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	while (kind == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!is_exception(table, tuple, NULL, &to))
+			continue;
+		kind = TextDatumGetCString(heap_getattr(tuple, EXCEPTION_KIND + 1,
+												desc, &isnull));
+		*at = DatumGetTimestampTz(heap_getattr(tuple, EXCEPTION_AT + 1, desc,
+											   &isnull));
+	}
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return kind;
+}
+
+/*
  * A producer by name.  Raises 42704 if there is none, unless missing_ok.
  */
 WeirProducer *

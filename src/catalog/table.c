@@ -143,6 +143,34 @@ weir_table_scan(Relation table, AttrNumber attno, Datum key)
 }
 
 /*
+ * Scan for the rows with the first columns of the index; see table.h.
+ */
+SysScanDesc
+weir_table_scan_by(Relation table, int n, const Datum *keys,
+				   const bool *isnull)
+{
+	ScanKeyData scankeys[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < n; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), i);
+		Oid			equal = attribute->atttypid == INT4OID ? F_INT4EQ :
+			attribute->atttypid == INT8OID ? F_INT8EQ : F_OIDEQ;
+
+		if (isnull[i])
+			ScanKeyEntryInitialize(&scankeys[i], SK_ISNULL | SK_SEARCHNULL,
+								   i + 1, InvalidStrategy, InvalidOid,
+								   InvalidOid, InvalidOid, (Datum) 0);
+		else
+			ScanKeyEntryInitialize(&scankeys[i], 0, i + 1,
+								   BTEqualStrategyNumber, InvalidOid,
+								   attribute->attcollation, equal, keys[i]);
+	}
+	return systable_beginscan(table, leading_index(table), true, NULL, n,
+							  scankeys);
+}
+
+/*
  * Insert a row.
  */
 void

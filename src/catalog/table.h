@@ -34,6 +34,13 @@ extern Relation weir_table_open(const char *name, LOCKMODE lockmode,
 extern SysScanDesc weir_table_scan(Relation table, AttrNumber attno,
 								   Datum key);
 
+/*
+ * Scan for rows by the first n columns of the table's index, given as keys;
+ * a key that is NULL finds NULL.  The rest as above.
+ */
+extern SysScanDesc weir_table_scan_by(Relation table, int n,
+									  const Datum *keys, const bool *isnull);
+
 /* Write, and let the next command see it.  The tuples get their t_self. */
 extern void weir_table_insert(Relation table, HeapTuple tuple);
 

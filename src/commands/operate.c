@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * operate.c
- *	  What an operator types: wait, pause, resume.
+ *	  What an operator types: wait, pause, resume, advance.
  *
  *-------------------------------------------------------------------------
  */
@@ -328,4 +328,107 @@ weir_resume(PG_FUNCTION_ARGS)
 	weir_label_database(true);
 	weir_wake_at_commit();
 	PG_RETURN_VOID();
+}
+
+/* ---------------------------------------------------------------- advance */
+
+/* Raise unless windows that end by this may be closed by hand. */
+static void
+check_advance(const WeirView *view, TimestampTz to)
+{
+	if (TIMESTAMP_NOT_FINITE(to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("continuous view \"%s\" cannot be advanced to an infinite time",
+						get_rel_name(view->view)),
+				 errhint("Give the end of the last window that is to close.")));
+	if (to > GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("continuous view \"%s\" cannot be advanced to a time to come",
+						get_rel_name(view->view)),
+				 errdetail("Windows would be closed that are not over, and their records would be late."),
+				 errhint("Give a time up to now().")));
+	if (!weir_view_may_run(view))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" is %s",
+						get_rel_name(view->view),
+						view->armed ? weir_status_name(view->status) : "paused"),
+				 errdetail("Nobody would close its windows."),
+				 view->armed && view->status == WEIR_STOPPED ? 0 :
+				 errhint("Let it run first: weir.resume().")));
+}
+
+/* Move the watermark of all its checkpoint rows, and write down that. */
+static void
+move_watermark(Oid view, WeirCheckpoint *checkpoints, int n,
+			   TimestampTz from, TimestampTz to)
+{
+	for (int p = 0; p < n; p++)
+	{
+		checkpoints[p].watermark = to;
+		weir_checkpoint_update(view, &checkpoints[p]);
+	}
+	weir_exception_insert(view, -1, -1, "advance", from, to);
+}
+
+PG_FUNCTION_INFO_V1(weir_advance);
+
+/*
+ * weir.advance(view regclass, "to" timestamptz): close the windows that end
+ * by then, whatever may still come for them.  The watermark moves in this
+ * transaction, and after its commit the view's reader closes what that
+ * allows.  Gives the closed_to that follows.  The owner's right.  Holds the
+ * view's EXCLUSIVE lock to the end of the transaction.
+ */
+Datum
+weir_advance(PG_FUNCTION_ARGS)
+{
+	TimestampTz to = PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz watermark = DT_NOBEGIN;
+	TimestampTz closed_to;
+	TimestampTz bound;
+	WeirViewState state;
+	WeirCheckpoint *checkpoints;
+	WeirPlan   *plan;
+	WeirView   *view;
+	int			n;
+
+	PreventCommandIfReadOnly("weir.advance()");
+	view = lock_owned_view(PG_GETARG_OID(0));
+	check_advance(view, to);
+	plan = weir_plan_of_view(view->query);
+	checkpoints = weir_checkpoint_read(view->view, &n);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" has not learned yet where it starts",
+						get_rel_name(view->view)),
+				 errhint("Wait for it: weir.wait().")));
+	for (int p = 0; p < n; p++)
+		watermark = Max(watermark, checkpoints[p].watermark);
+	weir_view_state_get(view->closed, &state);
+	closed_to = Max(state.closed_to,
+					weir_close_bound(plan, view->lateness, watermark));
+	if (to < closed_to)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("continuous view \"%s\" cannot be advanced backwards",
+						get_rel_name(view->view)),
+				 errdetail("Windows that end by %s are closed already.",
+						   timestamptz_to_str(closed_to))));
+	bound = weir_close_bound(plan, view->lateness,
+							 weir_time_plus(to, view->lateness));
+	if (bound <= closed_to)
+	{
+		ereport(NOTICE,
+				(errmsg("no more window of continuous view \"%s\" ends by then",
+						get_rel_name(view->view))));
+		PG_RETURN_TIMESTAMPTZ(closed_to);
+	}
+	move_watermark(view->view, checkpoints, n, watermark,
+				   weir_time_plus(to, view->lateness));
+	weir_wake_at_commit();
+	PG_RETURN_TIMESTAMPTZ(bound);
 }

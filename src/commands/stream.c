@@ -28,6 +28,7 @@
 #include "source/stream.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "worker/worker.h"
 
 static void
 pg_attribute_noreturn()
@@ -178,6 +179,7 @@ weir_stream_check_alter(AlterTableStmt *statement)
 		return;
 	foreach(lc, statement->cmds)
 		check_command(stream, view, lfirst_node(AlterTableCmd, lc));
+	weir_wake_at_commit();		/* its readers take the new options */
 }
 
 /*

@@ -132,6 +132,27 @@ explain_holder(WeirFacts *facts, int holder, TimestampTz watermark)
 					 span_text(facts->stream->watermark_delay), idle);
 }
 
+/* The watermark was moved by the clock or by hand.  False if it was not. */
+static bool
+explain_moved(WeirFacts *facts, TimestampTz watermark)
+{
+	TimestampTz at;
+	char	   *kind = watermark == DT_NOBEGIN ? NULL :
+		weir_exception_kind(facts->view->view, watermark, &at);
+
+	if (kind == NULL)
+		return false;
+	if (strcmp(kind, "advance") == 0)
+		weir_why_say(facts, "The watermark is %s: weir.advance() moved it there at %s.",
+					 weir_why_time(watermark), weir_why_time(at));
+	else
+		weir_why_say(facts, "The watermark is %s: nothing was read for the stream's close_timeout of %s, and it has gone on with the clock since %s.",
+					 weir_why_time(watermark),
+					 span_text(facts->stream->close_timeout),
+					 weir_why_time(at));
+	return true;
+}
+
 static void
 explain_idle(WeirFacts *facts, const bool *idle)
 {
@@ -274,7 +295,7 @@ weir_why_watermark(WeirFacts *facts)
 		watermark = Max(watermark, facts->checkpoints[p].watermark);
 	}
 	holder = find_holder(facts, idle);
-	if (holder >= 0)
+	if (!explain_moved(facts, watermark) && holder >= 0)
 		explain_holder(facts, holder, watermark);
 	explain_idle(facts, idle);
 	if (weir_view_may_run(facts->view))

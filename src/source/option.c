@@ -52,7 +52,7 @@ typedef enum OptionType
 	OPTION_BOOLEAN,
 	OPTION_TIME,				/* exact time */
 	OPTION_TIME_INFINITE,		/* exact time or infinity */
-	OPTION_TIME_OFF,			/* off; exact time is not available yet */
+	OPTION_TIME_OFF,			/* exact time or off */
 	OPTION_START,				/* instant, or exact time before now */
 	OPTION_ZONE,				/* name of a time zone */
 	OPTION_FORMAT,
@@ -472,20 +472,14 @@ check_time(const Option *option, const char *value)
 {
 	int64		time;
 
-	if (option->type == OPTION_TIME_OFF)
-	{
-		if (strcmp(value, "off") != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("%s \"%s\" is not available yet", option->name,
-							value),
-					 errhint("The only value for now is off.")));
+	if (option->type == OPTION_TIME_OFF && strcmp(value, "off") == 0)
 		return;
-	}
 	time = weir_option_microseconds(option->name, value,
 									option->type == OPTION_TIME_INFINITE);
 	if (time < option->min)
 		raise_invalid_value(option->name, value, "It must not be zero.",
+							option->type == OPTION_TIME_OFF ?
+							"To switch it off, write 'off'." :
 							"To switch it off, write 'infinity'.");
 }
 

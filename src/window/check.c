@@ -27,7 +27,7 @@
 #include "window/check.h"
 
 static const char window_hint[] =
-"Put weir.tumble(column, '1 minute') or weir.hop(column, '5 minutes', '1 minute') or weir.session(column, '30 minutes') into FROM, and window_start and window_end into GROUP BY.";
+"Put weir.tumble(column, '1 minute'), weir.hop(column, '5 minutes', '1 minute'), weir.cumulate(column, '1 day', '1 hour') or weir.session(column, '30 minutes') into FROM, and window_start and window_end into GROUP BY.";
 
 /* Position of the error in the text of the statement, if it is known. */
 int
@@ -161,8 +161,10 @@ check_clauses(const WeirPlanner *planner)
 static bool
 is_window_function(Oid funcid, WeirWindowKind *kind)
 {
-	static const char *const names[] = {"tumble", "hop", "session"};
-	static const WeirWindowKind kinds[] = {WEIR_TUMBLE, WEIR_HOP, WEIR_SESSION};
+	static const char *const names[] = {"tumble", "hop", "cumulate", "session"};
+	static const WeirWindowKind kinds[] = {
+		WEIR_TUMBLE, WEIR_HOP, WEIR_CUMULATE, WEIR_SESSION
+	};
 
 	for (int i = 0; i < lengthof(names); i++)
 	{

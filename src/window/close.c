@@ -41,6 +41,19 @@ weir_close_bound(const WeirPlan *plan, int64 lateness, TimestampTz watermark)
 						   weir_window_last_ended(&plan->window, reached));
 }
 
+/*
+ * The least window end after a time.  A session may end at any: to look ten
+ * times a gap is often enough.
+ */
+static TimestampTz
+next_end(const WeirPlan *plan, TimestampTz t)
+{
+	if (plan->window.kind == WEIR_SESSION)
+		return weir_time_plus(t, plan->window.gap.us / 10 + 2);
+	return weir_window_end(&plan->window,
+						   weir_window_last_ended(&plan->window, t) + 1);
+}
+
 TimestampTz
 weir_close_next(const WeirPlan *plan, int64 lateness, TimestampTz watermark,
 				TimestampTz closed_to)
@@ -49,9 +62,30 @@ weir_close_next(const WeirPlan *plan, int64 lateness, TimestampTz watermark,
 
 	if (watermark == DT_NOBEGIN || plan->window.kind == WEIR_SESSION)
 		return DT_NOBEGIN;
-	return weir_window_end(&plan->window,
-						   weir_window_last_ended(&plan->window,
-												  reached) + 1);
+	return next_end(plan, reached);
+}
+
+int64
+weir_close_silence(const WeirServed *served)
+{
+	const WeirStream *stream = served->stream;
+	int64		lateness = served->rules.lateness;
+	TimestampTz newest = DT_NOBEGIN;
+	TimestampTz closed;
+	TimestampTz needed;
+
+	for (int p = 0; p < served->npartitions; p++)
+		newest = Max(newest, served->checkpoints[p].max_event_time);
+	if (stream->close_timeout == 0 || newest == DT_NOBEGIN)
+		return PG_INT64_MAX;
+	closed = Max(served->rules.closed_to,
+				 weir_close_bound(served->plan, lateness, served->watermark));
+	if (closed == DT_NOBEGIN)
+		return stream->close_timeout;
+	needed = weir_time_plus(weir_time_plus(next_end(served->plan, closed),
+										   lateness),
+							stream->watermark_delay);
+	return Max(stream->close_timeout, weir_time_minus(needed, newest));
 }
 
 bool

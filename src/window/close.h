@@ -27,6 +27,13 @@ extern TimestampTz weir_close_next(const WeirPlan *plan, int64 lateness,
 								   TimestampTz watermark,
 								   TimestampTz closed_to);
 
+/*
+ * For how long nothing must have been read, with all partitions read to their
+ * ends, until the stream's close_timeout lets more windows close than the
+ * committed watermark does; PG_INT64_MAX: it never does.
+ */
+extern int64 weir_close_silence(const WeirServed *served);
+
 /* Does the committed watermark allow windows to close? */
 extern bool weir_close_due(const WeirServed *served);
 

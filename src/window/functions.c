@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *	  The C functions under weir.tumble() and weir.hop(), and weir.session().
+ *	  The C functions under weir.tumble(), weir.hop() and weir.cumulate(), and
+ *	  weir.session().
  *
  * They are immutable, so with a constant size, slide and origin the planner
  * folds what does not depend on the time away, and the window is made once
@@ -11,7 +12,9 @@
  * A record is in the windows weir_window_last(), and before it, of its time.
  * weir.hop() numbers them from 0, the newest, up to _hop_count() - 1, and
  * drops the oldest where it does not contain the time, which happens only if
- * size is no multiple of slide: see _hop_even().
+ * size is no multiple of slide: see _hop_even().  weir.cumulate() numbers
+ * them from 0, the first to end, and drops what is the same as the one before
+ * where a zone skipped a whole day: see _cumulate_distinct().
  *
  * Where a session ends no function of one row can tell.  So weir.session()
  * only marks the query of a continuous view; the merge of the view's partials
@@ -58,8 +61,8 @@ weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 {
 	if (size == NULL)
 		raise_null("size");
-	if (kind == WEIR_HOP && slide == NULL)
-		raise_null("slide");
+	if (kind != WEIR_TUMBLE && slide == NULL)
+		raise_null(kind == WEIR_HOP ? "slide" : "step");
 	if (timezone == NULL)
 		raise_null("timezone");
 	if (origin != NULL && TIMESTAMP_NOT_FINITE(*origin))
@@ -73,6 +76,8 @@ weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 	window->size = span_of(size);
 	if (kind == WEIR_HOP)
 		window->slide = span_of(slide);
+	else if (kind == WEIR_CUMULATE)
+		window->step = span_of(slide);
 	set_zone(&window->zone, timezone);
 	raise_refusal(weir_window_init(window, origin != NULL,
 								   origin ? *origin : 0));
@@ -185,6 +190,73 @@ Datum
 weir_hop_even(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(weir_window_even(get_window(fcinfo, WEIR_HOP, 0)));
+}
+
+/*
+ * weir._cumulate_start(ts, size, step, timezone, origin)
+ */
+PG_FUNCTION_INFO_V1(weir_cumulate_start);
+Datum
+weir_cumulate_start(PG_FUNCTION_ARGS)
+{
+	const WeirWindow *window;
+	TimestampTz t;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	window = get_window(fcinfo, WEIR_CUMULATE, 1);
+	t = PG_GETARG_TIMESTAMPTZ(0);
+	check_time(window, t);
+	PG_RETURN_TIMESTAMPTZ(weir_window_start(window,
+											weir_window_first(window, t)));
+}
+
+/*
+ * weir._cumulate_end(ts, nth, size, step, timezone, origin)
+ */
+PG_FUNCTION_INFO_V1(weir_cumulate_end);
+Datum
+weir_cumulate_end(PG_FUNCTION_ARGS)
+{
+	const WeirWindow *window;
+	TimestampTz t;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	window = get_window(fcinfo, WEIR_CUMULATE, 2);
+	t = PG_GETARG_TIMESTAMPTZ(0);
+	check_time(window, t);
+	PG_RETURN_TIMESTAMPTZ(weir_window_end(window,
+										  weir_window_first(window, t) +
+										  PG_GETARG_INT32(1)));
+}
+
+/*
+ * weir._cumulate_count(ts, size, step, timezone, origin)
+ */
+PG_FUNCTION_INFO_V1(weir_cumulate_count);
+Datum
+weir_cumulate_count(PG_FUNCTION_ARGS)
+{
+	const WeirWindow *window = get_window(fcinfo, WEIR_CUMULATE, 1);
+	TimestampTz t;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	t = PG_GETARG_TIMESTAMPTZ(0);
+	check_time(window, t);
+	PG_RETURN_INT32((int32) (weir_window_last(window, t) -
+							 weir_window_first(window, t) + 1));
+}
+
+/*
+ * weir._cumulate_distinct(size, step, timezone, origin)
+ */
+PG_FUNCTION_INFO_V1(weir_cumulate_distinct);
+Datum
+weir_cumulate_distinct(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(weir_window_distinct(get_window(fcinfo, WEIR_CUMULATE, 0)));
 }
 
 /*
@@ -369,7 +441,7 @@ read_window(FunctionCallInfo fcinfo, WeirWindowKind kind, int arg,
 		weir_session_from_args(window, size, max_length);
 		return;
 	}
-	if (kind == WEIR_HOP && !PG_ARGISNULL(++arg))
+	if (kind != WEIR_TUMBLE && !PG_ARGISNULL(++arg))
 		slide = PG_GETARG_INTERVAL_P(arg);
 	if (!PG_ARGISNULL(++arg))
 		timezone = PG_GETARG_TEXT_PP(arg);

@@ -13,8 +13,9 @@
 #include "window/window.h"
 
 /*
- * The window that weir.tumble() or weir.hop() makes of its arguments; NULL
- * is SQL's NULL, slide is for hop only.  The zone of the result lives as
+ * The window that weir.tumble(), weir.hop() or weir.cumulate() makes of its
+ * arguments; NULL is SQL's NULL.  slide is the slide of hop, the step of
+ * cumulate, and unused for tumble.  The zone of the result lives as
  * long as the process.  Raises 22004 or 22023, with a hint, for what is
  * refused.
  */

@@ -177,8 +177,14 @@ append_window_args(StringInfo sql, const WeirPlan *plan)
 static void
 append_window(StringInfo sql, const WeirPlan *plan)
 {
+	static const char *const functions[] = {
+		[WEIR_TUMBLE] = "tumble",
+		[WEIR_HOP] = "hop",
+		[WEIR_CUMULATE] = "cumulate"
+	};
+
 	appendStringInfo(sql, "weir.%s(p.pane_start",
-					 plan->window.kind == WEIR_HOP ? "hop" : "tumble");
+					 functions[plan->window.kind]);
 	append_window_args(sql, plan);
 	appendStringInfoString(sql, ") w (window_start, window_end)");
 }

@@ -39,11 +39,8 @@ typedef struct PaneWindows
 {
 	TimestampTz start;
 	TimestampTz end;			/* of the pane; start = end: nothing cached */
-	int64		first;			/* windows that contain the pane */
-	int64		last;
-	TimestampTz first_end;
+	TimestampTz first_end;		/* of the windows that contain the pane */
 	TimestampTz last_end;
-	TimestampTz last_start;
 } PaneWindows;
 
 typedef enum JudgedAs
@@ -117,17 +114,11 @@ find_windows(Pass *pass, TimestampTz t)
 	if (t >= pane->start && t < pane->end)
 		return;
 	pane->start = weir_window_pane(window, t);
-	pane->first = weir_window_first(window, pane->start);
-	pane->last = weir_window_last(window, pane->start);
-	pane->first_end = weir_window_end(window, pane->first);
-	pane->last_end = weir_window_end(window, pane->last);
-	pane->last_start = weir_window_start(window, pane->last);
-	if (window->kind == WEIR_TUMBLE)
-		pane->end = pane->last_end;
-	else if (window->pane.us > 0)
-		pane->end = pane->start + window->pane.us;
-	else
-		pane->end = weir_window_start(window, pane->last + 1);
+	pane->first_end = weir_window_end(window,
+									  weir_window_first(window, pane->start));
+	pane->last_end = weir_window_end(window,
+									 weir_window_last(window, pane->start));
+	pane->end = weir_window_pane_end(window, pane->start);
 }
 
 /* The greatest end <= bound among the windows of the pane, or none. */
@@ -135,21 +126,13 @@ static TimestampTz
 last_end_by(const Pass *pass, TimestampTz bound)
 {
 	const PaneWindows *pane = &pass->windows;
-	TimestampTz greatest = DT_NOBEGIN;
+	const WeirWindow *window = &pass->plan->window;
 
 	if (bound >= pane->last_end)
 		return pane->last_end;
 	if (bound < pane->first_end)
 		return DT_NOBEGIN;
-	for (int64 i = pane->first; i < pane->last; i++)
-	{
-		TimestampTz end = weir_window_end(&pass->plan->window, i);
-
-		if (end > bound)
-			break;
-		greatest = end;
-	}
-	return greatest;
+	return weir_window_end(window, weir_window_last_ended(window, bound));
 }
 
 /* A record that cannot be used: dead letter, skipped, or the view stops. */

@@ -100,7 +100,7 @@ static void
 make_window(WeirPlanner *planner)
 {
 	WeirPlan   *plan = planner->plan;
-	bool		hop = plan->window.kind == WEIR_HOP;
+	bool		two = plan->window.kind != WEIR_TUMBLE; /* spans */
 	ErrorContextCallback callback;
 
 	callback.callback = window_error_callback;
@@ -118,8 +118,8 @@ make_window(WeirPlanner *planner)
 
 		weir_window_from_args(&plan->window, plan->window.kind,
 							  argument_value(planner, 0),
-							  hop ? argument_value(planner, 1) : NULL,
-							  argument_value(planner, hop ? 2 : 1),
+							  two ? argument_value(planner, 1) : NULL,
+							  argument_value(planner, two ? 2 : 1),
 							  origin->constisnull ? NULL : &local);
 	}
 	error_context_stack = callback.previous;

@@ -79,6 +79,8 @@ weir_served_load(Oid view, WeirStream *stream)
 	served->late_stored = -1;
 	served->plan = weir_plan_of_view(served->view->query);
 	served->rules.lateness = served->view->lateness;
+	served->silent = true;		/* maybe by the reader before */
+	served->failed = served->view->status == WEIR_FAILED;
 	served->start = weir_start_of_view(served->view);
 	served->rules.start_bound = weir_start_bound(served->start, served->plan);
 	weir_served_read_position(served);
@@ -116,6 +118,25 @@ weir_served_read_position(WeirServed *served)
 }
 
 bool
+weir_served_read_watermark(WeirServed *served)
+{
+	int			n;
+	WeirCheckpoint *rows = weir_checkpoint_read(served->view->view, &n);
+	bool		same = n == served->npartitions;
+
+	for (int p = 0; p < n && same; p++)
+		same = rows[p].epoch == served->checkpoints[p].epoch &&
+			rows[p].next_offset == served->checkpoints[p].next_offset;
+	for (int p = 0; p < n && same; p++)
+	{
+		served->checkpoints[p] = rows[p];
+		served->watermark = Max(served->watermark, rows[p].watermark);
+	}
+	pfree(rows);
+	return same;
+}
+
+bool
 weir_served_takes(const WeirServed *served, const WeirBatch *batch)
 {
 	if (served->npartitions != batch->npartitions)
@@ -145,10 +166,10 @@ progress_of(const WeirServed *served, const WeirCheckpoint *checkpoints,
 	return progress;
 }
 
-TimestampTz
-weir_served_watermark(const WeirServed *served,
-					  const WeirCheckpoint *checkpoints,
-					  const bool *read_to_end)
+/* W as far as the log and idle partitions move it. */
+static TimestampTz
+watermark_of_log(const WeirServed *served, const WeirCheckpoint *checkpoints,
+				 const bool *read_to_end)
 {
 	WeirProgress *progress = progress_of(served, checkpoints, read_to_end);
 	TimestampTz watermark;
@@ -157,6 +178,22 @@ weir_served_watermark(const WeirServed *served,
 									   served->stream->watermark_delay,
 									   served->stream->idle_timeout,
 									   served->watermark);
+	pfree(progress);
+	return watermark;
+}
+
+TimestampTz
+weir_served_watermark(const WeirServed *served,
+					  const WeirCheckpoint *checkpoints,
+					  const bool *read_to_end)
+{
+	WeirProgress *progress = progress_of(served, checkpoints, read_to_end);
+	TimestampTz watermark = watermark_of_log(served, checkpoints, read_to_end);
+
+	watermark = weir_watermark_after_silence(progress, served->npartitions,
+											 served->stream->watermark_delay,
+											 served->stream->close_timeout,
+											 served->silence, watermark);
 	pfree(progress);
 	return watermark;
 }
@@ -180,23 +217,24 @@ weir_served_idle_matters(const WeirServed *served)
 	TimestampTz watermark;
 
 	memset(all, true, served->npartitions + 1);
-	watermark = weir_served_watermark(served, served->checkpoints, all);
+	watermark = watermark_of_log(served, served->checkpoints, all);
 	pfree(all);
 	return watermark > served->watermark;
 }
 
 /*
  * The watermark moved only because a partition is idle: a clock-driven move,
- * recorded once for each time that the partition falls idle, and again by a
- * new reader, since only the reader's memory knows that it was recorded.
+ * recorded once for each time that the partition falls idle.  A new reader
+ * finds the row by the offset, at which nothing has been read since.
  */
 static void
 record_idle(WeirServed *served, const WeirCheckpoint *checkpoints,
 			const bool *read_to_end, TimestampTz watermark)
 {
+	Oid			view = served->view->view;
 	WeirProgress *progress;
 
-	if (watermark <= weir_served_watermark(served, checkpoints, NULL))
+	if (watermark <= watermark_of_log(served, checkpoints, NULL))
 		return;
 	progress = progress_of(served, checkpoints, read_to_end);
 	for (int p = 0; p < served->npartitions; p++)
@@ -206,10 +244,29 @@ record_idle(WeirServed *served, const WeirCheckpoint *checkpoints,
 								 served->stream->idle_timeout))
 			continue;
 		served->idle[p] = true;
-		weir_exception_insert(served->view->view, p,
-							  checkpoints[p].next_offset, "idle",
-							  served->watermark, watermark);
+		if (!weir_exception_exists(view, p, checkpoints[p].next_offset,
+								   "idle"))
+			weir_exception_insert(view, p, checkpoints[p].next_offset,
+								  "idle", served->watermark, watermark);
 	}
+}
+
+/*
+ * The watermark moved by the clock, from what the log makes of it: one row
+ * for each silence, whose end grows.  A new reader goes on with the row of
+ * the one before it, if the watermark is where that left it.
+ */
+static void
+record_silence(WeirServed *served, TimestampTz from, TimestampTz to)
+{
+	Oid			view = served->view->view;
+
+	if (to <= from)
+		return;
+	if (!served->silent ||
+		!weir_exception_extend(view, "close_timeout", from, to))
+		weir_exception_insert(view, -1, -1, "close_timeout", from, to);
+	served->silent = true;
 }
 
 /* Aggregate the batch as the owner, and append what came of it. */
@@ -275,15 +332,18 @@ write_checkpoints(WeirServed *served, WeirCheckpoint *checkpoints,
 }
 
 /*
- * A view that had failed takes batches again.  If its lock is shared now, the
- * next batch says so.
+ * A view that had failed takes batches again.  False if its lock is shared
+ * now: then the next batch says so.
  */
-static void
+static bool
 note_healed(const WeirView *view)
 {
-	if (view->status == WEIR_FAILED &&
-		weir_view_lock(view->view, ExclusiveLock, true))
-		weir_view_set_status(view->view, WEIR_RUNNING, NULL);
+	if (view->status != WEIR_FAILED)
+		return true;
+	if (!weir_view_lock(view->view, ExclusiveLock, true))
+		return false;
+	weir_view_set_status(view->view, WEIR_RUNNING, NULL);
+	return true;
 }
 
 /*
@@ -347,6 +407,7 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 	WeirViewState state;
 	WeirRejects rejects;
 	WeirCheckpoint *checkpoints;
+	TimestampTz by_log;
 
 	if (!weir_view_lock(served->view->view, ShareLock, true))
 		ereport(ERROR,
@@ -368,7 +429,7 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 	memcpy(checkpoints, served->checkpoints,
 		   sizeof(WeirCheckpoint) * served->npartitions);
 	served->pending_late_stored = served->late_stored;
-	if (batch->nrecords > 0)
+	if (batch->nrecords > 0 || view->status == WEIR_FAILED)
 	{
 		aggregate_batch(served, batch, &state, checkpoints, &rejects);
 		weir_dead_letter_insert(view->view, served->stream->topic,
@@ -379,11 +440,13 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 	}
 	else
 		weir_partial_skip(batch, checkpoints);
+	by_log = watermark_of_log(served, checkpoints, read_to_end);
+	record_idle(served, checkpoints, read_to_end, by_log);
 	served->pending_watermark = weir_served_watermark(served, checkpoints,
 													  read_to_end);
-	record_idle(served, checkpoints, read_to_end, served->pending_watermark);
+	record_silence(served, by_log, served->pending_watermark);
 	write_checkpoints(served, checkpoints, served->pending_watermark);
-	note_healed(view);
+	served->pending_failed = !note_healed(view);
 	WEIR_FAULT("flush-checkpoint");
 	served->pending = checkpoints;
 	PopActiveSnapshot();
@@ -399,12 +462,13 @@ weir_served_committed(WeirServed *served)
 	{
 		if (served->pending[p].counters.read >
 			served->checkpoints[p].counters.read)
-			served->idle[p] = false;
+			served->idle[p] = served->silent = false;
 	}
 	memcpy(served->checkpoints, served->pending,
 		   sizeof(WeirCheckpoint) * served->npartitions);
 	served->watermark = served->pending_watermark;
 	if (served->pending_late_stored >= 0)
 		served->late_stored = served->pending_late_stored;
+	served->failed = served->pending_failed;
 	served->pending = NULL;
 }

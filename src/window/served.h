@@ -37,6 +37,12 @@ typedef struct WeirServed
 	int64		pending_late_stored;
 	TimestampTz late_counted_at;	/* when they were counted last */
 	bool		late_full;		/* and there was no room */
+	int64		silence;		/* nothing was read for so long, and all is
+								 * read to its end; 0 if not, or of no matter */
+	bool		silent;			/* that silence is recorded */
+	bool		failed;			/* and no batch has healed it yet */
+	bool		pending_failed;
+	bool		at_end;			/* when it was assigned, nothing was to read */
 	TimestampTz close_retry_at; /* no close before; 0: at once */
 	int			close_failures;
 } WeirServed;
@@ -51,6 +57,12 @@ extern WeirServed *weir_served_load(Oid view, WeirStream *stream);
 /* Read its checkpoints and its state row (again).  Needs a transaction. */
 extern void weir_served_read_position(WeirServed *served);
 
+/*
+ * Take over a watermark that a command has moved.  False if the view is fenced
+ * off from this reader: no batch could be applied.  Needs a transaction.
+ */
+extern bool weir_served_read_watermark(WeirServed *served);
+
 /* Can a batch be applied: from <= next_offset in every partition (I2)? */
 extern bool weir_served_takes(const WeirServed *served,
 							  const WeirBatch *batch);
@@ -59,7 +71,8 @@ extern bool weir_served_takes(const WeirServed *served,
  * Apply a batch in the current transaction, inside a subtransaction of the
  * caller's: takes the view's lock, appends partials, writes late records,
  * dead letters and checkpoint (I1).  read_to_end[p]: a broker's answer says
- * so.  A batch without records writes a moved watermark.  False if the view
+ * so.  A batch without records writes a moved watermark, and heals a view that
+ * had failed.  False if the view
  * may not run any more.  Raises 55P03 if its lock is not to be had.
  */
 extern bool weir_served_apply(WeirServed *served, const WeirBatch *batch,
@@ -68,7 +81,7 @@ extern bool weir_served_apply(WeirServed *served, const WeirBatch *batch,
 /* The transaction of the last apply has committed. */
 extern void weir_served_committed(WeirServed *served);
 
-/* W by what is committed, given these answers. */
+/* W by what is committed, given these answers and served->silence. */
 extern TimestampTz weir_served_watermark(const WeirServed *served,
 										 const WeirCheckpoint *checkpoints,
 										 const bool *read_to_end);

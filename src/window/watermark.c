@@ -12,6 +12,10 @@
  * max_timestamp of the view is ahead of its own by idle_timeout.  Both are
  * Kafka timestamps, so a pause of the whole topic makes nobody idle.
  *
+ * After a silence of close_timeout the watermark of the view runs on with the
+ * clock, from the greatest event time that was seen.  Those of the partitions
+ * stay: they judge records, which must not depend on a clock.
+ *
  *-------------------------------------------------------------------------
  */
 #include "window/watermark.h"
@@ -100,4 +104,23 @@ weir_watermark_of_view(const WeirProgress *progress, int n, int64_t delay,
 			least = w;
 	}
 	return busy && least > before ? least : before;
+}
+
+int64_t
+weir_watermark_after_silence(const WeirProgress *progress, int n,
+							 int64_t delay, int64_t close_timeout,
+							 int64_t silence, int64_t before)
+{
+	int64_t		greatest = WEIR_TIME_NONE;
+	int64_t		w;
+
+	if (close_timeout == 0 || silence < close_timeout)
+		return before;
+	for (int p = 0; p < n; p++)
+	{
+		if (progress[p].max_event_time > greatest)
+			greatest = progress[p].max_event_time;
+	}
+	w = weir_time_minus(weir_time_plus(greatest, silence), delay);
+	return w > before ? w : before;
 }

@@ -55,4 +55,15 @@ extern int64_t weir_watermark_of_view(const WeirProgress *progress, int n,
 									  int64_t delay, int64_t idle_timeout,
 									  int64_t before);
 
+/*
+ * The watermark of the view, before so far, when no record has been read for
+ * silence with all partitions read to their ends: the greatest max_event_time
+ * + silence - delay.  It is before as long as silence < close_timeout, if
+ * close_timeout is 0 (off), or if there has been no record.
+ */
+extern int64_t weir_watermark_after_silence(const WeirProgress *progress,
+											int n, int64_t delay,
+											int64_t close_timeout,
+											int64_t silence, int64_t before);
+
 #endif							/* WEIR_WATERMARK_H */

@@ -12,6 +12,12 @@
  * say on which side of midnight an instant is.  Bounds never decrease; a
  * window may be empty, where a zone skipped a whole day.
  *
+ * Cumulating windows are steps inside of periods, which are windows that
+ * tumble.  A step of exact time is counted from the start of its period, so a
+ * day of 23 or 25 hours has 23 or 25 steps of an hour; the last step of a
+ * period ends with it, and is a shorter one if the clock was changed by a part
+ * of a step.  A step of days or months ends at the local time that many later.
+ *
  * Months are added as PostgreSQL adds them to a timestamp: a day that the
  * month does not have is its last one.
  *
@@ -67,6 +73,18 @@ static const WeirRefusal refused_slide[] = {
 	"Give a shorter slide."}
 };
 
+static const WeirRefusal refused_step[] = {
+	{"window step must be positive",
+		NULL,
+	"Give a step like '1 minute'."},
+	{"window step must not mix months, days and exact time",
+		"Months and days have no fixed length in hours.",
+	"Use one kind of unit, for example '26 hours' instead of '1 day 2 hours'."},
+	{"window step is too long",
+		"The longest step is 1000 years.",
+	"Give a shorter step."}
+};
+
 static const WeirRefusal refused_gap[] = {
 	{"session gap must be positive",
 		NULL,
@@ -115,6 +133,18 @@ static const WeirRefusal refused_multiple = {
 	"Change the size or the slide, or use exact time like '24 hours'."
 };
 
+static const WeirRefusal refused_step_multiple = {
+	"window size must be a multiple of its step",
+	"The windows of a period end at each step, and the last one with the period.",
+	"Give a step that divides the size: for days, days or a part of them in hours; for months, months, '1 day' or a part of a day in hours."
+};
+
+static const WeirRefusal refused_steps = {
+	"window step is too small for its size",
+	"A record would be in more than 1000000 windows.",
+	"Give a greater step."
+};
+
 static const WeirRefusal refused_count = {
 	"window slide is too small for its size",
 	"A record would be in more than 1000000 windows.",
@@ -124,6 +154,7 @@ static const WeirRefusal refused_count = {
 static const WeirRefusal *check_span(const WeirSpan *span,
 									 const WeirRefusal *refusals);
 static const WeirRefusal *check_hop(const WeirWindow *window);
+static const WeirRefusal *check_cumulate(WeirWindow *window);
 static const WeirRefusal *check_session(const WeirWindow *window);
 static void days_to_exact(WeirSpan *span);
 static void set_origin(WeirWindow *window, int64_t local_origin);
@@ -146,6 +177,8 @@ weir_window_init(WeirWindow *window, bool has_origin, int64_t local_origin)
 		refusal = check_span(&window->slide, refused_slide);
 	if (refusal == NULL)
 		refusal = check_hop(window);
+	if (refusal == NULL && window->kind == WEIR_CUMULATE)
+		refusal = check_cumulate(window);
 	if (refusal != NULL)
 		return refusal;
 
@@ -157,6 +190,7 @@ weir_window_init(WeirWindow *window, bool has_origin, int64_t local_origin)
 	{
 		days_to_exact(&window->size);
 		days_to_exact(&window->slide);
+		days_to_exact(&window->step);
 	}
 	set_origin(window, local_origin);
 	return NULL;
@@ -200,6 +234,57 @@ check_hop(const WeirWindow *window)
 	if (ratio(window) > MAX_COUNT)
 		return &refused_count;
 	return NULL;
+}
+
+/*
+ * Steps of exact time in so many days, of which a clock that is set back may
+ * make two more.
+ */
+static int64_t
+exact_steps(int64_t days, int64_t step)
+{
+	return ((days + 2) * USECS_PER_DAY) / step + 1;
+}
+
+/*
+ * Does step divide size?  The most steps that a period can have.
+ */
+static const WeirRefusal *
+check_cumulate(WeirWindow *window)
+{
+	const WeirSpan *size = &window->size;
+	const WeirSpan *step = &window->step;
+	const WeirRefusal *refusal = check_span(step, refused_step);
+	int64_t		rest;
+
+	if (refusal != NULL)
+		return refusal;
+	if (size->months > 0)
+	{
+		rest = step->months > 0 ? size->months % step->months :
+			step->days > 0 ? step->days - 1 : USECS_PER_DAY % step->us;
+		window->steps = step->months > 0 ? size->months / step->months :
+			step->days > 0 ? size->months * INT64_C(31) :
+			exact_steps(size->months * INT64_C(31), step->us);
+	}
+	else if (size->days > 0)
+	{
+		rest = step->months > 0 ? 1 :
+			step->days > 0 ? size->days % step->days :
+			size->days * USECS_PER_DAY % step->us;
+		window->steps = step->months > 0 ? 0 :
+			step->days > 0 ? size->days / step->days :
+			window->zone.zone == NULL ? size->days * USECS_PER_DAY / step->us :
+			exact_steps(size->days, step->us);
+	}
+	else
+	{
+		rest = step->us > 0 ? size->us % step->us : 1;
+		window->steps = step->us > 0 ? size->us / step->us : 0;
+	}
+	if (rest != 0)
+		return &refused_step_multiple;
+	return window->steps > MAX_COUNT ? &refused_steps : NULL;
 }
 
 static const WeirRefusal *
@@ -390,20 +475,32 @@ add_months(int64_t local, int64_t months)
 }
 
 /*
+ * The local time at which window i of a calendar window starts.
+ */
+static int64_t
+local_boundary(const WeirWindow *window, int64_t i)
+{
+	if (window->slide.months > 0)
+		return add_months(window->origin, i * window->slide.months);
+	return add(window->origin,
+			   multiply(i, window->slide.days * USECS_PER_DAY));
+}
+
+static int64_t
+instant_of(const WeirWindow *window, int64_t local)
+{
+	const WeirZone *zone = &window->zone;
+
+	return zone->zone == NULL ? local : zone->to_instant(zone->zone, local);
+}
+
+/*
  * Start of window i of a calendar window.
  */
 static int64_t
 boundary(const WeirWindow *window, int64_t i)
 {
-	const WeirZone *zone = &window->zone;
-	int64_t		local;
-
-	if (window->slide.months > 0)
-		local = add_months(window->origin, i * window->slide.months);
-	else
-		local = add(window->origin,
-					multiply(i, window->slide.days * USECS_PER_DAY));
-	return zone->zone == NULL ? local : zone->to_instant(zone->zone, local);
+	return instant_of(window, local_boundary(window, i));
 }
 
 /*
@@ -438,10 +535,10 @@ calendar_last(const WeirWindow *window, int64_t t)
 }
 
 /*
- * Index of the newest window that contains t.
+ * The newest window, or period of cumulating ones, that has started at t.
  */
-int64_t
-weir_window_last(const WeirWindow *window, int64_t t)
+static int64_t
+last_started(const WeirWindow *window, int64_t t)
 {
 	if (!is_exact(window))
 		return calendar_last(window, t);
@@ -449,11 +546,102 @@ weir_window_last(const WeirWindow *window, int64_t t)
 }
 
 /*
- * Index of the oldest window that contains t.
+ * Start of window, or period, i.
+ */
+static int64_t
+start_of(const WeirWindow *window, int64_t i)
+{
+	if (!is_exact(window))
+		return boundary(window, i);
+	return add(window->origin, multiply(i, window->slide.us));
+}
+
+/*
+ * End of a step of a period.
+ */
+static int64_t
+step_end(const WeirWindow *window, int64_t period, int64_t step)
+{
+	int64_t		last = start_of(window, period + 1);
+	int64_t		n = step + 1;
+	int64_t		end;
+
+	if (n >= window->steps)
+		return last;
+	if (window->step.us > 0)
+		end = add(start_of(window, period), multiply(n, window->step.us));
+	else if (window->step.days > 0)
+		end = instant_of(window,
+						 add(local_boundary(window, period),
+							 n * window->step.days * USECS_PER_DAY));
+	else
+		end = instant_of(window,
+						 add_months(window->origin,
+									period * window->size.months +
+									n * window->step.months));
+	return end < last ? end : last;
+}
+
+/*
+ * The step of a period that t is in, the first to end after it: guess by the
+ * local time, and put it right by the ends.
+ */
+static int64_t
+step_of(const WeirWindow *window, int64_t period, int64_t t)
+{
+	const WeirZone *zone = &window->zone;
+	int64_t		most = window->steps - 1;
+	int64_t		begin;
+	int64_t		local;
+	int64_t		step;
+
+	if (window->step.us > 0)
+	{
+		step = (t - start_of(window, period)) / window->step.us;
+		return step < most ? step : most;
+	}
+	begin = local_boundary(window, period);
+	local = zone->zone == NULL ? t : zone->to_local(zone->zone, t);
+	if (window->step.days > 0)
+		step = (local - begin) / (window->step.days * USECS_PER_DAY);
+	else
+		step = (month_number(date_of(floor_div(local, USECS_PER_DAY))) -
+				month_number(date_of(floor_div(begin, USECS_PER_DAY)))) /
+			window->step.months;
+	step = step < 0 ? 0 : step < most ? step : most;
+	while (step > 0 && step_end(window, period, step - 1) > t)
+		step--;
+	while (step < most && step_end(window, period, step) <= t)
+		step++;
+	return step;
+}
+
+/*
+ * Index of the last window that contains t.
+ */
+int64_t
+weir_window_last(const WeirWindow *window, int64_t t)
+{
+	int64_t		last = last_started(window, t);
+
+	if (window->kind != WEIR_CUMULATE)
+		return last;
+	return last * window->steps +
+		step_of(window, last, start_of(window, last + 1) - 1);
+}
+
+/*
+ * Index of the first window that contains t.
  */
 int64_t
 weir_window_first(const WeirWindow *window, int64_t t)
 {
+	if (window->kind == WEIR_CUMULATE)
+	{
+		int64_t		period = last_started(window, t);
+
+		return period * window->steps + step_of(window, period, t);
+	}
 	if (!is_exact(window))
 		return calendar_last(window, t) - ratio(window) + 1;
 	return floor_div(t - window->origin - window->size.us,
@@ -466,9 +654,9 @@ weir_window_first(const WeirWindow *window, int64_t t)
 int64_t
 weir_window_start(const WeirWindow *window, int64_t index)
 {
-	if (!is_exact(window))
-		return boundary(window, index);
-	return add(window->origin, multiply(index, window->slide.us));
+	if (window->kind == WEIR_CUMULATE)
+		return start_of(window, floor_div(index, window->steps));
+	return start_of(window, index);
 }
 
 /*
@@ -477,9 +665,12 @@ weir_window_start(const WeirWindow *window, int64_t index)
 int64_t
 weir_window_end(const WeirWindow *window, int64_t index)
 {
+	if (window->kind == WEIR_CUMULATE)
+		return step_end(window, floor_div(index, window->steps),
+						floor_mod(index, window->steps));
 	if (!is_exact(window))
 		return boundary(window, index + ratio(window));
-	return add(weir_window_start(window, index), window->size.us);
+	return add(start_of(window, index), window->size.us);
 }
 
 /*
@@ -488,9 +679,30 @@ weir_window_end(const WeirWindow *window, int64_t index)
 int64_t
 weir_window_pane(const WeirWindow *window, int64_t t)
 {
+	if (window->kind == WEIR_CUMULATE)
+	{
+		int64_t		period = last_started(window, t);
+		int64_t		step = step_of(window, period, t);
+
+		return step == 0 ? start_of(window, period) :
+			step_end(window, period, step - 1);
+	}
 	if (!is_exact(window))
 		return boundary(window, calendar_last(window, t));
 	return t - floor_mod(t - window->origin, window->pane.us);
+}
+
+/*
+ * Where the pane that contains t ends.
+ */
+int64_t
+weir_window_pane_end(const WeirWindow *window, int64_t t)
+{
+	if (window->kind == WEIR_CUMULATE)
+		return weir_window_end(window, weir_window_first(window, t));
+	if (!is_exact(window))
+		return boundary(window, calendar_last(window, t) + 1);
+	return add(weir_window_pane(window, t), window->pane.us);
 }
 
 /*
@@ -517,7 +729,7 @@ weir_window_session_takes(const WeirWindow *window, int64_t end, int64_t t)
 
 /*
  * Index of the last window with end <= t.  Ends never decrease, so it is the
- * one before the oldest that contains t.
+ * one before the first that contains t.
  */
 int64_t
 weir_window_last_ended(const WeirWindow *window, int64_t t)
@@ -547,7 +759,7 @@ weir_window_valid(const WeirWindow *window, int64_t t)
 int64_t
 weir_window_count(const WeirWindow *window)
 {
-	return ratio(window);
+	return window->kind == WEIR_CUMULATE ? window->steps : ratio(window);
 }
 
 /*
@@ -556,5 +768,16 @@ weir_window_count(const WeirWindow *window)
 bool
 weir_window_even(const WeirWindow *window)
 {
-	return !is_exact(window) || window->size.us % window->slide.us == 0;
+	return window->kind != WEIR_CUMULATE &&
+		(!is_exact(window) || window->size.us % window->slide.us == 0);
+}
+
+/*
+ * Can no two neighbours be the same window?
+ */
+bool
+weir_window_distinct(const WeirWindow *window)
+{
+	return window->kind != WEIR_CUMULATE || window->zone.zone == NULL ||
+		window->step.us > 0;
 }

@@ -8,8 +8,12 @@
  * zone) go through the two functions of WeirZone.
  *
  * Window number i starts at origin + i * slide; windows overlap if slide is
- * less than size.  A time t must be in the range of timestamptz, neither
- * infinity.
+ * less than size.  Cumulating windows come in periods, period i from origin +
+ * i * size: all windows of a period start with it, and end one step after the
+ * other, the last one with the period.  They are numbered period after
+ * period, with numbers left over where a period has fewer steps than the
+ * longest: those windows end with their period too.  A time t must be in the
+ * range of timestamptz, neither infinity.
  *
  * A session lasts from its first record to gap after its last one, so its
  * bounds do not follow from a time alone.  No session crosses a multiple of
@@ -32,6 +36,7 @@ typedef enum WeirWindowKind
 {
 	WEIR_TUMBLE,
 	WEIR_HOP,
+	WEIR_CUMULATE,
 	WEIR_SESSION
 } WeirWindowKind;
 
@@ -58,8 +63,11 @@ typedef struct WeirWindow
 {
 	WeirWindowKind kind;
 	WeirSpan	size;
-	WeirSpan	slide;			/* = size for tumble, set by init */
-	WeirSpan	pane;			/* = size for tumble; the gcd for hop */
+	WeirSpan	slide;			/* = size unless hop, set by init */
+	WeirSpan	step;			/* cumulate only */
+	int64_t		steps;			/* cumulate: the most that a period has */
+	WeirSpan	pane;			/* = size for tumble; the gcd for hop;
+								 * cumulate has none of one length */
 	WeirSpan	gap;			/* session only; size is its max_length */
 	WeirZone	zone;
 	int64_t		origin;			/* an instant (exact spans) or a local time
@@ -75,10 +83,10 @@ typedef struct WeirRefusal
 } WeirRefusal;
 
 /*
- * Check and complete a window: kind, size, slide or gap, zone are set; origin is
- * given (a local time) or has_origin is false = local midnight of
- * 1970-01-01, for whole weeks Monday 1970-01-05.  Returns NULL, or why it is
- * refused.  Days of UTC become exact time.
+ * Check and complete a window: kind, size, slide or step or gap, zone are
+ * set; origin is given (a local time) or has_origin is false = local midnight
+ * of 1970-01-01, for whole weeks Monday 1970-01-05.  Returns NULL, or why it
+ * is refused.  Days of UTC become exact time.
  */
 extern const WeirRefusal *weir_window_init(WeirWindow *window,
 										   bool has_origin,
@@ -96,18 +104,26 @@ extern int64_t weir_window_count(const WeirWindow *window);
 /* Are there always just as many? */
 extern bool weir_window_even(const WeirWindow *window);
 
-/* Index of the newest window that contains t (its start is the greatest). */
+/*
+ * Is no window that contains a time the same as its neighbour?  Cumulating
+ * ones can be, where a zone skipped a whole day; who enumerates them takes
+ * those that end after the one before.
+ */
+extern bool weir_window_distinct(const WeirWindow *window);
+
+/* Index of the last window that contains t: the one with the greatest end. */
 extern int64_t weir_window_last(const WeirWindow *window, int64_t t);
 
-/* Index of the oldest window that contains t. */
+/* Index of the first window that contains t: the one with the least end. */
 extern int64_t weir_window_first(const WeirWindow *window, int64_t t);
 
 /* Bounds of the window with an index. */
 extern int64_t weir_window_start(const WeirWindow *window, int64_t index);
 extern int64_t weir_window_end(const WeirWindow *window, int64_t index);
 
-/* Start of the pane that contains t. */
+/* Start of the pane that contains t, and where the next one starts. */
 extern int64_t weir_window_pane(const WeirWindow *window, int64_t t);
+extern int64_t weir_window_pane_end(const WeirWindow *window, int64_t t);
 
 /*
  * Sessions: the end of one whose last record is at t, which is cut where its

@@ -516,6 +516,15 @@ assign_source(WeirAssignment *assignment, const WeirEnds *ends)
 	weir_claim_publish(assignment->slot, n, assignment->position);
 }
 
+/* Is there nothing to read for a view? */
+static void
+note_at_end(WeirServed *served, const WeirEnds *ends)
+{
+	served->at_end = true;
+	for (int p = 0; p < served->npartitions; p++)
+		served->at_end &= served->checkpoints[p].next_offset >= ends[p].stable;
+}
+
 /* Write what the views are doing now. */
 static void
 set_statuses(WeirAssignment *assignment)
@@ -566,6 +575,8 @@ weir_assignment_make(WeirAssignment *assignment)
 			first_offsets(assignment, served);
 	}
 	ends = compare_with_log(assignment);
+	foreach(lc, assignment->served)
+		note_at_end(lfirst(lc), ends);
 	if (assignment->served != NIL && first)
 		keep_foremost(assignment);
 	if (assignment->served == NIL)

@@ -10,7 +10,8 @@
  *		commit		decode once, apply to each view in a subtransaction of
  *					its own; one transaction
  *		answers		ask for ends where they decide whether a partition is
- *					idle; if that moves a watermark, commit an empty batch
+ *					idle, or whether a silence closes windows; if that moves a
+ *					watermark, commit an empty batch
  *		close		close windows, a transaction for each view
  *		compact		merge segments and give space back, a transaction each
  *
@@ -44,6 +45,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/usercontext.h"
+#include "window/close.h"
 #include "window/watermark.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
@@ -95,6 +97,8 @@ typedef struct Reader
 	TimestampTz quiet_since;	/* waiting for any message, or 0 */
 	TimestampTz assigned_at;
 	TimestampTz answered_at;
+	TimestampTz read_at;		/* the last record; at first, its own start */
+	TimestampTz silent_at;		/* asked whether that is a silence */
 	TimestampTz refreshed_at;
 	TimestampTz published_at;
 	TimestampTz reclaimed_at;
@@ -238,6 +242,7 @@ static bool
 drain(Reader *reader)
 {
 	WeirMessage *messages = palloc_array(WeirMessage, POLL_MESSAGES);
+	int			nrecords = reader->batch.nrecords;
 	int			room;
 	int			n;
 
@@ -254,8 +259,20 @@ drain(Reader *reader)
 			reader->began = GetCurrentTimestamp();
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (reader->batch.nrecords > nrecords)
+		reader->read_at = GetCurrentTimestamp();
 	pfree(messages);
 	return room <= 0;
+}
+
+/*
+ * When a silence that goes on will have lasted so long that windows of the
+ * view close; DT_NOEND: never.
+ */
+static TimestampTz
+silence_due(const Reader *reader, const WeirServed *served)
+{
+	return weir_time_plus(reader->read_at, weir_close_silence(served));
 }
 
 /* The time until the batch at hand is due, or until something else is. */
@@ -284,6 +301,9 @@ time_to_wait(Reader *reader)
 			due = Min(due, served->close_retry_at);
 		if (weir_served_idle_matters(served))
 			due = Min(due, TimestampTzPlusMilliseconds(now, ANSWER_MS));
+		due = Min(due, Max(silence_due(reader, served),
+						   TimestampTzPlusMilliseconds(reader->silent_at,
+													   ANSWER_MS)));
 	}
 	return TimestampDifferenceMilliseconds(now, due);
 }
@@ -564,16 +584,89 @@ ask_about_idle(Reader *reader, bool *read_to_end)
 	return moves;
 }
 
-/* Let idle partitions go, if that moves a watermark. */
+/* Is everything read, as brokers say now? */
+static bool
+all_read_to_end(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+	int			n = assignment->npartitions;
+	WeirEnds   *ends = palloc_array(WeirEnds, n);
+	bool		all = weir_source_all_ends(assignment->source, n, ends);
+
+	for (int p = 0; p < n && all; p++)
+	{
+		weir_assignment_note_ends(assignment, p, &ends[p]);
+		all = assignment->position[p] >= ends[p].high;
+	}
+	return all;
+}
+
+/*
+ * Has nothing been read for so long that windows close by the stream's
+ * close_timeout?  The views that this is true for are told.
+ */
+static bool
+ask_about_silence(Reader *reader)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		read_to_end = false;
+	ListCell   *lc;
+
+	if (!elapsed(reader->silent_at, ANSWER_MS))
+		return false;
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+
+		if (silence_due(reader, served) > now)
+			continue;
+		if (!read_to_end)
+		{
+			reader->silent_at = now;
+			if (!all_read_to_end(reader))
+				return false;
+			read_to_end = true;
+		}
+		served->silence = now - reader->read_at;
+	}
+	return read_to_end;
+}
+
+/* Has a view that had failed been served, with nothing there to read? */
+static bool
+may_be_healed(const Reader *reader)
+{
+	ListCell   *lc;
+
+	foreach(lc, reader->assignment->served)
+	{
+		const WeirServed *served = lfirst(lc);
+
+		if (served->failed && served->at_end)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What a clock moves, or what needs no record, is an empty batch: idle
+ * partitions let the watermark go, a silence moves it on, a view has healed.
+ */
 static void
-release_idle(Reader *reader)
+commit_without_records(Reader *reader)
 {
 	bool	   *read_to_end;
+	bool		moves;
+	ListCell   *lc;
 
 	begin_batch(reader);
 	read_to_end = palloc0_array(bool, reader->assignment->npartitions);
-	if (ask_about_idle(reader, read_to_end))
+	moves = ask_about_idle(reader, read_to_end);
+	moves |= ask_about_silence(reader);
+	if (moves || may_be_healed(reader))
 		(void) commit_batch(reader, read_to_end);
+	foreach(lc, reader->assignment->served)
+		((WeirServed *) lfirst(lc))->silence = 0;
 }
 
 /* Keep the ends in shared memory fresh, for the lag that operators see. */
@@ -684,9 +777,25 @@ publish_positions(Reader *reader)
 	}
 }
 
-/* Views whose row forbids them to run leave, also on a quiet stream. */
+/* What may be changed of a stream while views read it. */
 static void
-drop_forbidden(Reader *reader)
+read_options(WeirStream *stream)
+{
+	WeirStream *now = weir_stream_get(stream->relid);
+
+	stream->idle_timeout = now->idle_timeout;
+	stream->close_timeout = now->close_timeout;
+	stream->on_error = now->on_error;
+}
+
+/*
+ * Follow what commands have changed: views whose row forbids them to run
+ * leave, also on a quiet stream, and so do those that were paused and resumed
+ * meanwhile; the others take over a watermark that was moved by hand, and the
+ * stream's options.
+ */
+static void
+follow_commands(Reader *reader)
 {
 	List	   *leavers = NIL;
 	ListCell   *lc;
@@ -694,12 +803,15 @@ drop_forbidden(Reader *reader)
 	invalidated = false;
 	if (weir_worker_begin(reader->slot->object))
 	{
+		MemoryContextSwitchTo(reader->context);
+		read_options(reader->assignment->stream);
 		foreach(lc, reader->assignment->served)
 		{
 			WeirServed *served = lfirst(lc);
 			WeirView   *view = weir_view_get(served->view->view, true);
 
-			if (!weir_served_stays(served, view))
+			if (!weir_served_stays(served, view) ||
+				!weir_served_read_watermark(served))
 				leavers = lappend(leavers, served);
 		}
 	}
@@ -743,6 +855,7 @@ turn(Reader *reader)
 {
 	WeirAssignment *assignment = reader->assignment;
 	bool		wrote = false;
+	bool		full;
 
 	if (ConfigReloadPending)
 	{
@@ -762,7 +875,12 @@ turn(Reader *reader)
 		reader->heard = false;
 		begin_batch(reader);
 	}
-	if (!rest(reader) && collect(reader))
+	full = !rest(reader) && collect(reader);
+	if (weir_worker_catalog_changed() || invalidated)
+		follow_commands(reader);
+	if (assignment->served == NIL)
+		return false;
+	if (full)
 	{
 		reader->paced_since = reader->began;
 		reader->paced_records = reader->batch.nrecords;
@@ -778,13 +896,11 @@ turn(Reader *reader)
 		reader->assigned = false;
 		return true;
 	}
-	if (weir_worker_catalog_changed() || invalidated)
-		drop_forbidden(reader);
 	if (assignment->served == NIL)
 		return false;
 	if (reader->began != 0)
 		return true;			/* a batch is open: nothing else between */
-	release_idle(reader);
+	commit_without_records(reader);
 	tend_views(reader, wrote);
 	begin_batch(reader);
 	publish_positions(reader);
@@ -884,6 +1000,7 @@ weir_reader_main(Datum arg)
 	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
 	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_SESSION);
 	reader.assignment = weir_assignment_create(reader.slot);
+	reader.read_at = GetCurrentTimestamp();
 	reader.context = AllocSetContextCreate(TopMemoryContext, "weir batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	while (!weir_worker_should_leave())

@@ -43,6 +43,7 @@ use WeirTest;
 our @EXPORT = qw(
   create_stream create_views drop_views view_names
   load_oracles wait_for_views views_equal_oracles laws_hold use_windows
+  use_cumulate
 );
 
 # Every stream has the same columns: the fields that the views use, and all
@@ -188,6 +189,28 @@ sub use_windows
 	return;
 }
 
+=item use_cumulate(size, step)
+
+One more view from now on, of cumulating windows.
+
+=cut
+
+sub use_cumulate
+{
+	my ($size, $step) = @_;
+
+	$views{so_far} = {
+		window => [ $size, $step ],
+		cumulate => 1,
+		call   => "weir.cumulate(ts, '$size', '$step')",
+		where  => 'true',
+		keys   => 'location',
+		values => q{count(*) AS events, sum(total_amount) AS revenue,
+			min(ts) AS oldest},
+	};
+	return;
+}
+
 sub drop_views
 {
 	my ($node, $prefix) = @_;
@@ -310,6 +333,14 @@ sub _windows_of
 	my ($records, $view) = @_;
 	my ($size, $slide) = @{ $view->{window} };
 	my $newest = qq{date_bin('$slide', ts, '1970-01-01 00:00:00+00')};
+
+	return qq{(SELECT r.*, s AS window_start, e AS window_end
+		FROM $records r,
+			 date_bin('$size', ts, '1970-01-01 00:00:00+00') s,
+			 generate_series($newest + interval '$slide', s + interval '$size',
+							 interval '$slide') e
+		WHERE NOT bad) x}
+	  if $view->{cumulate};
 
 	return qq{(SELECT r.*, s AS window_start, s + interval '$size' AS window_end
 		FROM $records r,

@@ -13,6 +13,8 @@ use WeirOracle;
 my $seed = $ENV{SEED} // int(rand(2**31));
 note("SEED=$seed");
 
+use_cumulate('5 minutes', '1 minute');
+
 my $node = weir_node('main', conf => "max_prepared_transactions = 1\n");
 
 my $log_end = 0;

@@ -29,6 +29,7 @@ use_windows(
 	by_type  => [ '200 milliseconds', '200 milliseconds' ],
 	by_user  => [ '1 second',         '200 milliseconds' ],
 	by_place => [ '1 second',         '1 second' ]);
+use_cumulate('1 second', '200 milliseconds');
 create_stream($node, 'events', start => '-30 seconds', rate => 400,
 	seed => $seed, disorder => '2 seconds', watermark_delay => '3 seconds',
 	late_by => '4 seconds');

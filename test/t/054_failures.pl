@@ -218,6 +218,35 @@ $node->safe_psql('postgres', q{
 status_is('by_place', 'running', 'it closes again when the trigger is gone');
 $session->quit;
 
+#
+# A view that failed where nothing comes any more
+#
+
+create_stream($node, 'ended', limit => 500, seed => $seed, poison_fraction => 0);
+$node->safe_psql(
+	'postgres', q{
+	CREATE ROLE clerk;
+	GRANT USAGE, CREATE ON SCHEMA public TO clerk;
+	GRANT SELECT ON ended TO clerk;
+	SET ROLE clerk;
+	CREATE MATERIALIZED VIEW of_clerk WITH (weir.continuous, weir.lateness = '10 hours') AS
+		SELECT window_start, window_end, count(*) AS events
+		FROM ended, weir.tumble(ts, '1 minute')
+		GROUP BY window_start, window_end;
+	});
+serving('of_clerk', 'a view of another role runs');
+$node->safe_psql(
+	'postgres', q{
+	REVOKE SELECT ON ended FROM clerk;
+	SELECT weir.pause('of_clerk');
+	SELECT weir.resume('of_clerk')});
+status_is('of_clerk', 'failed', 'it fails without SELECT on its stream');
+$node->safe_psql('postgres', 'GRANT SELECT ON ended TO clerk');
+status_is('of_clerk', 'running', 'and runs with it, though there is nothing to read');
+is( $node->safe_psql('postgres',
+		q{SELECT error IS NULL, (SELECT sum(events) FROM of_clerk) FROM weir.stat_view WHERE view = 'of_clerk'::regclass}),
+	't|500', 'its rows are what they were');
+
 # The end: nothing was missed, nothing counted twice.
 $node->safe_psql('postgres', "SELECT weir.wait('$_', '60 s')")
   foreach 'switched', 'replaced', view_names('');

@@ -228,6 +228,40 @@ test_view(void)
 	ok(idle > 1000 && moved > 1000, "%d idle partitions, %d moves", idle, moved);
 }
 
+static void
+test_silence(void)
+{
+	WeirProgress progress[MAX_PARTITIONS];
+	int			wrong = 0;
+	int			moved = 0;
+
+	for (int i = 0; i < ROUNDS; i++)
+	{
+		int			n = random_progress(progress);
+		int64_t		timeout = below(6) == 0 ? 0 : 1 + random_span();
+		int64_t		silence = random_span();
+		int64_t		delay = random_span();
+		int64_t		before = random_time();
+		int64_t		got = weir_watermark_after_silence(progress, n, delay, timeout,
+													   silence, before);
+		int64_t		want = before;
+
+		/* by the record with the greatest event time, if there is one */
+		for (int p = 0; p < n; p++)
+		{
+			wide		top = progress[p].max_event_time;
+			int64_t		w = naive_shift(naive_shift(top, silence), -(wide) delay);
+
+			if (timeout > 0 && silence >= timeout && w > want)
+				want = w;
+		}
+		wrong += got != want;
+		moved += got > before;
+	}
+	ok(wrong == 0, "watermark of a view after a silence (%d wrong)", wrong);
+	ok(moved > 1000, "%d moves", moved);
+}
+
 /* The cases that the words of the specification name. */
 static void
 test_named_cases(void)
@@ -244,6 +278,22 @@ test_named_cases(void)
 	ok(!weir_watermark_idle(all, 1, 0, 60), "nobody is idle alone");
 	ok(weir_watermark_of_view(all, 1, 10, 60, 95) == 95,
 	   "a watermark never moves backwards");
+	all[0] = (WeirProgress)
+	{
+		100, 1000, true
+	};
+	all[1] = (WeirProgress)
+	{
+		40, 1000, true
+	};
+	ok(weir_watermark_after_silence(all, 2, 10, 60, 59, 30) == 30,
+	   "a silence below close_timeout closes nothing");
+	ok(weir_watermark_after_silence(all, 2, 10, 60, 60, 30) == 150,
+	   "from then on the watermark goes on with the clock from the newest event");
+	ok(weir_watermark_after_silence(all, 2, 10, 0, 60, 30) == 30, "0 is off");
+	all[0].max_event_time = all[1].max_event_time = WEIR_TIME_NONE;
+	ok(weir_watermark_after_silence(all, 2, 10, 60, 60, WEIR_TIME_NONE) == WEIR_TIME_NONE,
+	   "where there was no event there is no watermark");
 	ok(weir_watermark_observe(WEIR_TIME_NONE, 500, 100, 50) == 150,
 	   "a future event moves the watermark by max_future only");
 	ok(weir_watermark_observe(WEIR_TIME_NONE, 500, WEIR_TIME_NONE, 50) == 500,
@@ -261,6 +311,7 @@ main(void)
 	test_shift();
 	test_observe();
 	test_view();
+	test_silence();
 	test_named_cases();
 	return done_testing();
 }

@@ -359,6 +359,193 @@ test_random(void)
 	ok(coarse == 0, "panes of tumble are its windows (%d wrong)", coarse);
 }
 
+/* ------------------------------------------------------------- cumulate */
+
+/* A window that cumulates, and what it was made of. */
+typedef struct Cumulate
+{
+	WeirWindow	window;
+	WeirWindow	given;			/* before init */
+	int			origin[3];
+	int64_t		time;
+	int64_t		instants;		/* the origin, for exact spans */
+} Cumulate;
+
+static void
+random_cumulate(Cumulate *c)
+{
+	WeirSpan	size = {0, 0, 0};
+	WeirSpan	step = {0, 0, 0};
+	int64_t		n = 1 + random_below(7);
+	int64_t		local;
+
+	c->origin[0] = 1998 + (int) random_below(4);
+	c->origin[1] = 1 + (int) random_below(12);
+	c->origin[2] = 1 + (int) random_below(28);
+	c->time = random_below(3) ? 0 : random_below(24) * HOUR;
+	switch (random_below(6))
+	{
+		case 0:
+			step.months = 1 + (int) random_below(4);
+			size.months = step.months * (int) n;
+			break;
+		case 1:
+			size.months = (int) n;
+			step.days = 1;
+			break;
+		case 2:
+			size.months = (int) n;
+			step.us = DAY / (1 + random_below(6));
+			break;
+		case 3:
+			step.days = 1 + (int) random_below(4);
+			size.days = step.days * (int) n;
+			break;
+		case 4:
+			size.days = (int) n;
+			step.us = n * DAY / (1 + random_below(6));
+			break;
+		default:
+			step.us = (1 + random_below(500)) * HOUR / 4;
+			size.us = n * step.us;
+	}
+	memset(&c->window, 0, sizeof(WeirWindow));
+	c->window.kind = WEIR_CUMULATE;
+	c->window.size = size;
+	c->window.step = step;
+	if (random_below(4))
+	{
+		c->window.zone.zone = changes;
+		c->window.zone.to_local = to_local;
+		c->window.zone.to_instant = to_instant;
+	}
+	c->given = c->window;
+	local = count_days(c->origin[0], c->origin[1], c->origin[2]) * DAY + c->time;
+	c->instants = c->window.zone.zone ? to_instant(NULL, local) : local;
+	if (weir_window_init(&c->window, true, local) != NULL)
+		abort();
+}
+
+/* Start of a period, from the words of the specification. */
+static int64_t
+period_start(const Cumulate *c, int64_t i)
+{
+	return bound(&c->given, c->origin, c->time, i, &c->given.size, c->instants);
+}
+
+/*
+ * The ends of a period's windows, one by one: at each step after its start,
+ * or the local time so many steps later, and with the period.  One that is
+ * there already is no new window.  Returns how many.
+ */
+static int
+period_ends(const Cumulate *c, int64_t i, int64_t *ends)
+{
+	const WeirSpan *step = &c->given.step;
+	const WeirSpan *size = &c->given.size;
+	int64_t		start = period_start(c, i);
+	int64_t		last = period_start(c, i + 1);
+	int			n = 0;
+
+	for (int64_t k = 1; n == 0 || ends[n - 1] < last; k++)
+	{
+		int64_t		end;
+
+		if (step->us > 0)
+			end = start + k * step->us;
+		else
+		{
+			int64_t		month = (int64_t) c->origin[0] * 12 + c->origin[1] - 1 +
+				i * size->months + k * step->months;
+			int64_t		local = count_days((int) (month / 12),
+										   (int) (month % 12) + 1, c->origin[2]) * DAY +
+				(i * size->days + k * step->days) * DAY + c->time;
+
+			end = c->given.zone.zone ? to_instant(NULL, local) : local;
+		}
+		if (end > last)
+			end = last;
+		if (n == 0 ? end > start : end > ends[n - 1])
+			ends[n++] = end;
+	}
+	return n;
+}
+
+/* Is t, in period i, in exactly the windows of the reference? */
+static bool
+same_cumulating(const Cumulate *c, int64_t i, int64_t t)
+{
+	const WeirWindow *window = &c->window;
+	int64_t		ends[MAX_BOUNDS];
+	int			n = period_ends(c, i, ends);
+	int64_t		index = weir_window_first(window, t);
+	int64_t		last = weir_window_last(window, t);
+	int64_t		start = period_start(c, i);
+	int64_t		pane = start;
+	int64_t		ended = weir_window_end(window, weir_window_last_ended(window, t));
+	int			at = 0;
+
+	while (ends[at] <= t)
+		pane = ends[at++];
+	if (weir_window_pane(window, t) != pane ||
+		weir_window_pane_end(window, t) != ends[at] || ended != pane ||
+		last - index >= weir_window_count(window))
+		return false;
+	if (weir_window_start(window, weir_window_last_ended(window, t) + 1) != start)
+		return false;
+	for (; index <= last; index++)
+	{
+		if (at > 0 && weir_window_end(window, index) == ends[at - 1] &&
+			index > weir_window_first(window, t))
+		{
+			if (weir_window_distinct(window))
+				return false;
+			continue;			/* the same window again */
+		}
+		if (at == n || weir_window_start(window, index) != start ||
+			weir_window_end(window, index) != ends[at++])
+			return false;
+	}
+	return at == n;
+}
+
+static void
+test_cumulate(void)
+{
+	int			covered = 0;
+	int			wrong = 0;
+	int			cut = 0;
+
+	for (int round = 0; round < ROUNDS; round++)
+	{
+		Cumulate	c;
+		int64_t		ends[MAX_BOUNDS];
+
+		random_cumulate(&c);
+		for (int64_t i = -3; i < 4; i++)
+		{
+			int64_t		start = period_start(&c, i);
+			int64_t		last = period_start(&c, i + 1);
+			int			n;
+
+			if (start == last)
+				continue;		/* a day that was skipped */
+			n = period_ends(&c, i, ends);
+			cut += c.given.step.us > 0 && (last - start) % c.given.step.us != 0;
+			wrong += !same_cumulating(&c, i, start) +
+				!same_cumulating(&c, i, last - 1) +
+				!same_cumulating(&c, i, start + random_below(last - start)) +
+				!same_cumulating(&c, i, ends[random_below(n)] - 1);
+			if (n > 1)
+				wrong += !same_cumulating(&c, i, ends[random_below(n - 1)]);
+			covered += 4 + (n > 1);
+		}
+	}
+	ok(wrong == 0, "cumulating windows of %d times are those that contain it (%d wrong)",
+	   covered, wrong);
+	ok(cut > 100, "%d periods end in the midst of a step", cut);
+}
+
 static WeirWindow
 make(WeirWindowKind kind, WeirSpan size, WeirSpan slide)
 {
@@ -368,6 +555,7 @@ make(WeirWindowKind kind, WeirSpan size, WeirSpan slide)
 	window.kind = kind;
 	window.size = size;
 	window.slide = slide;
+	window.step = slide;
 	return window;
 }
 
@@ -395,6 +583,7 @@ test_refusals(void)
 	WeirSpan	two = {0, 2, 0};
 	WeirSpan	micro = {0, 0, 1};
 	WeirSpan	age = {13000, 0, 0};
+	WeirSpan	month = {1, 0, 0};
 
 	ok(refused(WEIR_TUMBLE, none, none, "positive"), "no size");
 	ok(refused(WEIR_TUMBLE, negative, none, "positive"), "negative size");
@@ -407,6 +596,16 @@ test_refusals(void)
 	ok(refused(WEIR_HOP, three, two, "multiple"), "no multiple of a day");
 	ok(refused(WEIR_HOP, hour, micro, "too small"), "too many windows");
 	ok(!refused(WEIR_HOP, hour, minute, ""), "a good hop");
+	ok(refused(WEIR_CUMULATE, hour, none, "step must be positive"), "no step");
+	ok(refused(WEIR_CUMULATE, hour, mixed, "step must not mix"), "a mixed step");
+	ok(refused(WEIR_CUMULATE, minute, hour, "multiple"), "step > size");
+	ok(refused(WEIR_CUMULATE, three, two, "multiple"), "no multiple of its step");
+	ok(refused(WEIR_CUMULATE, hour, day, "multiple"), "days in an hour");
+	ok(refused(WEIR_CUMULATE, day, month, "multiple"), "months in a day");
+	ok(refused(WEIR_CUMULATE, month, two, "multiple"), "two days in a month");
+	ok(refused(WEIR_CUMULATE, hour, micro, "too small"), "too many steps");
+	ok(!refused(WEIR_CUMULATE, day, hour, "") && !refused(WEIR_CUMULATE, month, day, "") &&
+	   !refused(WEIR_CUMULATE, month, hour, ""), "good steps");
 }
 
 static void
@@ -621,6 +820,7 @@ main(int argc, char **argv)
 	printf("# seed %llu\n", (unsigned long long) state);
 	state = state * UINT64_C(0x9E3779B97F4A7C15) + 1;
 	test_random();
+	test_cumulate();
 	test_refusals();
 	test_origins();
 	test_range();
