@@ -120,9 +120,10 @@ CREATE TABLE weir.late_event (
     late_bound timestamptz NOT NULL,
     key bytea,
     value bytea,
+    at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (view, partition, "offset")
 );
-COMMENT ON TABLE weir.late_event IS 'late and partly late records of each continuous view; late_bound is the greatest end of a window that was missed';
+COMMENT ON TABLE weir.late_event IS 'late and partly late records of each continuous view, at most weir.max_late_events; late_bound is the greatest end of a window that was missed; weir.late_events() shows them as columns';
 
 CREATE TABLE weir.exception (
     view regclass NOT NULL,
@@ -135,6 +136,18 @@ CREATE TABLE weir.exception (
 );
 CREATE INDEX ON weir.exception (view);
 COMMENT ON TABLE weir.exception IS 'clock-driven and manual moves of a watermark: the only ways in which rows may depend on timing';
+
+-- What is not there any more must be told by whoever looks for it.
+CREATE TABLE weir.trimmed (
+    view regclass NOT NULL,
+    what text NOT NULL CHECK (what IN ('closed rows', 'late events', 'dead letters', 'late events not stored')),
+    rows bigint NOT NULL,
+    up_to timestamptz NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (view, what)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE weir.trimmed IS 'what maintenance removed of each continuous view so far, and late events beyond weir.max_late_events; windows that end by up_to are concerned, of dead letters those stored by it';
+GRANT SELECT ON weir.trimmed TO PUBLIC;
 
 CREATE TABLE weir.producer (
     name text PRIMARY KEY,
@@ -161,6 +174,7 @@ SELECT pg_extension_config_dump('weir.checkpoint', '');
 SELECT pg_extension_config_dump('weir.dead_letter', '');
 SELECT pg_extension_config_dump('weir.late_event', '');
 SELECT pg_extension_config_dump('weir.exception', '');
+SELECT pg_extension_config_dump('weir.trimmed', '');
 SELECT pg_extension_config_dump('weir.producer', '');
 
 -- Rows that hold what was in messages belong to the view's owner.
@@ -219,6 +233,30 @@ COMMENT ON FUNCTION weir.partitions(regclass) IS 'partitions of a stream: first 
 CREATE FUNCTION weir.tail(stream anyelement, n int DEFAULT 10) RETURNS SETOF anyelement
     LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'weir_tail';
 COMMENT ON FUNCTION weir.tail(anyelement, int) IS 'newest rows of a stream: weir.tail(NULL::events, 5)';
+
+-- Late records as rows of their stream (commands/late.c).
+
+CREATE FUNCTION weir._row_stream(stream anyelement) RETURNS regclass
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'weir_row_stream';
+COMMENT ON FUNCTION weir._row_stream(anyelement) IS 'the stream whose row the argument is; raises for any other';
+
+CREATE FUNCTION weir.decode(stream anyelement, late weir.late_event) RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_decode_late';
+COMMENT ON FUNCTION weir.decode(anyelement, weir.late_event)
+    IS 'a late record as a row of its stream: SELECT l.partition, l."offset", l.late_bound, e.* FROM weir.late_event l, weir.decode(NULL::events, l) e WHERE l.view = ''v''::regclass';
+
+CREATE FUNCTION weir.late_events(stream anyelement, view regclass DEFAULT NULL) RETURNS SETOF anyelement
+    LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+        SELECT weir._row_stream($1);
+        SELECT weir.decode($1, d.late)
+        FROM (SELECT DISTINCT ON (e.partition, e."offset") e AS late
+              FROM weir.late_event e JOIN weir.view v ON v.view = e.view
+              WHERE v.stream = weir._row_stream($1) AND ($2 IS NULL OR e.view = $2)
+              ORDER BY e.partition, e."offset") AS d;
+    $$;
+COMMENT ON FUNCTION weir.late_events(anyelement, regclass)
+    IS 'stored late records as rows of their stream, those of one view or of all: SELECT * FROM weir.late_events(NULL::events)';
 
 --
 -- Windows (window/functions.c)
@@ -337,6 +375,28 @@ COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this
 CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'weir_why';
 COMMENT ON FUNCTION weir.why(regclass) IS 'why is there no output: what the view is doing, what it waits for, and what to type';
+
+--
+-- Maintenance (commands/maintain.c, schedule.c)
+--
+
+CREATE FUNCTION weir.maintain(dead_letter_age interval DEFAULT '30 days', late_event_age interval DEFAULT '30 days',
+                              job_run_age interval DEFAULT '7 days', max_rows bigint DEFAULT 10000000,
+                              OUT what text, OUT view regclass, OUT rows bigint, OUT up_to timestamptz, OUT error text)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'weir_maintain';
+COMMENT ON FUNCTION weir.maintain(interval, interval, interval, bigint)
+    IS 'trim what is too old: closed rows past weir.retention, dead letters, late events, pg_cron''s job runs; returns what went, and what could not';
+
+CREATE FUNCTION weir.schedule_maintenance(schedule text DEFAULT '17 3 * * *', command text DEFAULT 'SELECT * FROM weir.maintain()')
+    RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_schedule_maintenance';
+COMMENT ON FUNCTION weir.schedule_maintenance(text, text)
+    IS 'let pg_cron run weir.maintain() as the current user: minute, hour, day, month, weekday; called again it changes the job';
+
+CREATE FUNCTION weir.unschedule_maintenance() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_unschedule_maintenance';
+COMMENT ON FUNCTION weir.unschedule_maintenance() IS 'let pg_cron no longer run weir.maintain() for the current user; false if it did not';
 
 --
 -- Statistics (worker/stats.c).  Counters, positions and status are in tables;
@@ -518,6 +578,214 @@ FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name
 WHERE  pg_has_role(p.owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how fast it is now, and why it failed last';
 GRANT SELECT ON weir.stat_producer TO PUBLIC;
+
+--
+-- What the columns are
+--
+
+COMMENT ON COLUMN weir.view.view IS 'the view itself';
+COMMENT ON COLUMN weir.view.stream IS 'the stream it reads';
+COMMENT ON COLUMN weir.view.query IS 'an ordinary view that holds its query';
+COMMENT ON COLUMN weir.view.closed IS 'the table of its closed windows';
+COMMENT ON COLUMN weir.view.segments IS 'the tables of its partials';
+COMMENT ON COLUMN weir.view.start IS 'weir.start as it was given';
+COMMENT ON COLUMN weir.view.emit IS 'weir.emit: changes or final';
+COMMENT ON COLUMN weir.view.lateness IS 'weir.lateness';
+COMMENT ON COLUMN weir.view.on_late IS 'weir.on_late: store or count';
+COMMENT ON COLUMN weir.view.retention IS 'weir.retention; NULL: closed windows are kept';
+COMMENT ON COLUMN weir.view.settings IS 'settings under which its expressions are evaluated';
+COMMENT ON COLUMN weir.view.status IS 'queued, catching up, running, paused, failed, close_failed or stopped';
+COMMENT ON COLUMN weir.view.status_since IS 'when it took that status';
+COMMENT ON COLUMN weir.view.status_by IS 'who paused it, or what did';
+COMMENT ON COLUMN weir.view.error IS 'the last error, until it is overcome';
+COMMENT ON COLUMN weir.view.sqlstate IS 'its SQLSTATE';
+COMMENT ON COLUMN weir.view.error_at IS 'when it was raised';
+
+COMMENT ON COLUMN weir.view_state.closed IS 'the table of closed windows';
+COMMENT ON COLUMN weir.view_state.closed_to IS 'windows that end by it are closed';
+COMMENT ON COLUMN weir.view_state.closed_before IS 'no open window begins before it';
+COMMENT ON COLUMN weir.view_state.live IS 'numbers of the segments that hold what is alive';
+COMMENT ON COLUMN weir.view_state.groups IS 'number of partials after the last compaction';
+COMMENT ON COLUMN weir.view_state.pad IS 'nothing';
+
+COMMENT ON COLUMN weir.checkpoint.view IS 'the view';
+COMMENT ON COLUMN weir.checkpoint.partition IS 'the partition';
+COMMENT ON COLUMN weir.checkpoint.start IS 'the offset at which the view began';
+COMMENT ON COLUMN weir.checkpoint.next_offset IS 'the next offset to read';
+COMMENT ON COLUMN weir.checkpoint.max_event_time IS 'greatest event time, guarded by max_future, that moves the watermark';
+COMMENT ON COLUMN weir.checkpoint.max_timestamp IS 'greatest Kafka timestamp, by which a partition is idle';
+COMMENT ON COLUMN weir.checkpoint.watermark IS 'the view''s watermark at that commit';
+COMMENT ON COLUMN weir.checkpoint.anchor_offset IS 'the last record read, by which another topic of the same name is known';
+COMMENT ON COLUMN weir.checkpoint.anchor_timestamp IS 'its Kafka timestamp';
+COMMENT ON COLUMN weir.checkpoint.anchor_crc IS 'its CRC';
+COMMENT ON COLUMN weir.checkpoint.epoch IS 'increased by weir.resume: readers from before are fenced off';
+COMMENT ON COLUMN weir.checkpoint.read IS 'records read';
+COMMENT ON COLUMN weir.checkpoint.aggregated IS 'records counted in at least one window';
+COMMENT ON COLUMN weir.checkpoint.filtered IS 'records that WHERE left out';
+COMMENT ON COLUMN weir.checkpoint.late IS 'records late for all their windows';
+COMMENT ON COLUMN weir.checkpoint.dead_lettered IS 'records kept in weir.dead_letter';
+COMMENT ON COLUMN weir.checkpoint.skipped IS 'bad records only counted, by on_error = skip';
+COMMENT ON COLUMN weir.checkpoint.tombstones IS 'records without a value';
+COMMENT ON COLUMN weir.checkpoint.gaps IS 'offsets that hold no record: control records, compacted or aborted ones';
+COMMENT ON COLUMN weir.checkpoint.partly_late IS 'aggregated records that were late for some of their windows';
+COMMENT ON COLUMN weir.checkpoint.late_closed IS 'records that lost a window only because it was already closed';
+
+COMMENT ON COLUMN weir.armed.view IS 'the view';
+COMMENT ON COLUMN weir.armed.system_identifier IS 'the cluster in which it may run';
+COMMENT ON COLUMN weir.armed.database IS 'the database in which it may run';
+
+COMMENT ON COLUMN weir.dead_letter.view IS 'the view that could not use it';
+COMMENT ON COLUMN weir.dead_letter.partition IS 'its partition';
+COMMENT ON COLUMN weir.dead_letter."offset" IS 'its offset';
+COMMENT ON COLUMN weir.dead_letter.topic IS 'the topic it came from';
+COMMENT ON COLUMN weir.dead_letter."timestamp" IS 'its Kafka timestamp';
+COMMENT ON COLUMN weir.dead_letter.key IS 'its key';
+COMMENT ON COLUMN weir.dead_letter.value IS 'its bytes';
+COMMENT ON COLUMN weir.dead_letter.sqlstate IS 'SQLSTATE of the reason';
+COMMENT ON COLUMN weir.dead_letter.reason IS 'why it could not be used';
+COMMENT ON COLUMN weir.dead_letter.at IS 'when it was kept';
+
+COMMENT ON COLUMN weir.late_event.view IS 'the view it was late for';
+COMMENT ON COLUMN weir.late_event.partition IS 'its partition';
+COMMENT ON COLUMN weir.late_event."offset" IS 'its offset';
+COMMENT ON COLUMN weir.late_event."timestamp" IS 'its Kafka timestamp';
+COMMENT ON COLUMN weir.late_event.event_time IS 'its event time';
+COMMENT ON COLUMN weir.late_event.late_bound IS 'greatest end of a window that it was late for';
+COMMENT ON COLUMN weir.late_event.key IS 'its key';
+COMMENT ON COLUMN weir.late_event.value IS 'its bytes';
+
+COMMENT ON COLUMN weir.late_event.at IS 'when it was kept';
+
+COMMENT ON COLUMN weir.trimmed.view IS 'the view';
+COMMENT ON COLUMN weir.trimmed.what IS 'closed rows, late events or dead letters';
+COMMENT ON COLUMN weir.trimmed.rows IS 'how many have gone, in all';
+COMMENT ON COLUMN weir.trimmed.up_to IS 'nothing before it is left';
+COMMENT ON COLUMN weir.trimmed.at IS 'when some went last';
+
+COMMENT ON COLUMN weir.exception.view IS 'the view';
+COMMENT ON COLUMN weir.exception.partition IS 'the partition, if it is about one';
+COMMENT ON COLUMN weir.exception."offset" IS 'its next offset then';
+COMMENT ON COLUMN weir.exception.kind IS 'what moved the watermark';
+COMMENT ON COLUMN weir.exception."from" IS 'the watermark before';
+COMMENT ON COLUMN weir.exception."to" IS 'the watermark after';
+COMMENT ON COLUMN weir.exception.at IS 'when';
+
+COMMENT ON COLUMN weir.producer.name IS 'its name';
+COMMENT ON COLUMN weir.producer.owner IS 'the role it runs as';
+COMMENT ON COLUMN weir.producer.source IS 'the relation or query whose rows it sends';
+COMMENT ON COLUMN weir.producer.target IS 'the stream it sends to';
+COMMENT ON COLUMN weir.producer.rate IS 'rows a second at most; 0: no limit';
+COMMENT ON COLUMN weir.producer.settings IS 'settings under which a query is run';
+COMMENT ON COLUMN weir.producer.enabled IS 'it is to run';
+COMMENT ON COLUMN weir.producer.system_identifier IS 'the cluster in which it was started';
+COMMENT ON COLUMN weir.producer.database IS 'the database in which it was started';
+COMMENT ON COLUMN weir.producer.produced IS 'rows delivered for certain';
+COMMENT ON COLUMN weir.producer.error IS 'why it stopped last';
+
+COMMENT ON COLUMN weir.overview.view IS 'the view';
+COMMENT ON COLUMN weir.overview.status IS 'queued, catching up, running, paused, failed, close_failed or stopped';
+COMMENT ON COLUMN weir.overview.events_per_second IS 'records read a second, over the last 5 seconds';
+COMMENT ON COLUMN weir.overview.lag IS 'records it is behind the end, as the reader last learned it';
+COMMENT ON COLUMN weir.overview.lag_seconds IS 'age of the last record applied, while there are newer ones';
+COMMENT ON COLUMN weir.overview.watermark_age IS 'how far the watermark is behind the clock';
+COMMENT ON COLUMN weir.overview.late IS 'records late for all their windows';
+COMMENT ON COLUMN weir.overview.bad IS 'records that could not be used: dead letters and skipped ones';
+COMMENT ON COLUMN weir.overview.error IS 'the last error; to owners and pg_read_all_stats only';
+
+COMMENT ON COLUMN weir.stat_view.view IS 'the view';
+COMMENT ON COLUMN weir.stat_view.stream IS 'the stream it reads';
+COMMENT ON COLUMN weir.stat_view.status IS 'queued, catching up, running, paused, failed, close_failed or stopped';
+COMMENT ON COLUMN weir.stat_view.pid IS 'its reader';
+COMMENT ON COLUMN weir.stat_view.main IS 'its reader is the main one of the stream';
+COMMENT ON COLUMN weir.stat_view.events_per_second IS 'records read a second, over the last 5 seconds';
+COMMENT ON COLUMN weir.stat_view.lag IS 'records it is behind the end, all partitions; NULL if an end is unknown';
+COMMENT ON COLUMN weir.stat_view.lag_seconds IS 'age of the last record applied, in the partition where that is greatest; 0 at the end';
+COMMENT ON COLUMN weir.stat_view.watermark IS 'its watermark as of the last checkpoint';
+COMMENT ON COLUMN weir.stat_view.watermark_age_seconds IS 'how far that is behind the clock';
+COMMENT ON COLUMN weir.stat_view.closed_to IS 'windows that end by it are closed';
+COMMENT ON COLUMN weir.stat_view.last_commit IS 'when its last batch was committed';
+COMMENT ON COLUMN weir.stat_view.commit_ms IS 'milliseconds that took';
+COMMENT ON COLUMN weir.stat_view.read IS 'records read';
+COMMENT ON COLUMN weir.stat_view.aggregated IS 'records counted in at least one window';
+COMMENT ON COLUMN weir.stat_view.filtered IS 'records that WHERE left out';
+COMMENT ON COLUMN weir.stat_view.late IS 'records late for all their windows';
+COMMENT ON COLUMN weir.stat_view.late_closed IS 'records that lost a window only because it was already closed';
+COMMENT ON COLUMN weir.stat_view.partly_late IS 'aggregated records that were late for some of their windows';
+COMMENT ON COLUMN weir.stat_view.dead_lettered IS 'records kept in weir.dead_letter';
+COMMENT ON COLUMN weir.stat_view.skipped IS 'bad records only counted, by on_error = skip';
+COMMENT ON COLUMN weir.stat_view.tombstones IS 'records without a value';
+COMMENT ON COLUMN weir.stat_view.bad IS 'dead_lettered + skipped';
+COMMENT ON COLUMN weir.stat_view.exceptions IS 'rows of weir.exception';
+COMMENT ON COLUMN weir.stat_view.error IS 'the last error; to owners and pg_read_all_stats only';
+COMMENT ON COLUMN weir.stat_view.sqlstate IS 'its SQLSTATE';
+COMMENT ON COLUMN weir.stat_view.error_at IS 'when it was raised';
+COMMENT ON COLUMN weir.stat_view.retry_at IS 'when it is tried again';
+
+COMMENT ON COLUMN weir.stat_partition.view IS 'the view';
+COMMENT ON COLUMN weir.stat_partition.stream IS 'the stream it reads';
+COMMENT ON COLUMN weir.stat_partition.partition IS 'the partition';
+COMMENT ON COLUMN weir.stat_partition.start IS 'the offset at which the view began';
+COMMENT ON COLUMN weir.stat_partition.next_offset IS 'the next offset to read';
+COMMENT ON COLUMN weir.stat_partition.end_offset IS 'its end, as the reader last learned it';
+COMMENT ON COLUMN weir.stat_partition.lag IS 'end_offset - next_offset';
+COMMENT ON COLUMN weir.stat_partition.lag_seconds IS 'age of the last record applied, while there are newer ones';
+COMMENT ON COLUMN weir.stat_partition.max_event_time IS 'greatest event time that moves the watermark';
+COMMENT ON COLUMN weir.stat_partition.watermark IS 'the partition''s own watermark';
+COMMENT ON COLUMN weir.stat_partition.watermark_age_seconds IS 'how far that is behind the clock';
+COMMENT ON COLUMN weir.stat_partition.holds_watermark IS 'the view''s watermark is this one''s';
+COMMENT ON COLUMN weir.stat_partition.idle IS 'read to its end, and silent for idle_timeout while others went on';
+COMMENT ON COLUMN weir.stat_partition.read IS 'records read';
+COMMENT ON COLUMN weir.stat_partition.aggregated IS 'records counted in at least one window';
+COMMENT ON COLUMN weir.stat_partition.filtered IS 'records that WHERE left out';
+COMMENT ON COLUMN weir.stat_partition.late IS 'records late for all their windows';
+COMMENT ON COLUMN weir.stat_partition.late_closed IS 'records that lost a window only because it was already closed';
+COMMENT ON COLUMN weir.stat_partition.partly_late IS 'aggregated records that were late for some of their windows';
+COMMENT ON COLUMN weir.stat_partition.dead_lettered IS 'records kept in weir.dead_letter';
+COMMENT ON COLUMN weir.stat_partition.skipped IS 'bad records only counted, by on_error = skip';
+COMMENT ON COLUMN weir.stat_partition.tombstones IS 'records without a value';
+COMMENT ON COLUMN weir.stat_partition.gaps IS 'offsets that hold no record: control records, compacted or aborted ones';
+COMMENT ON COLUMN weir.stat_partition.asked_at IS 'when the end was last learned';
+
+COMMENT ON COLUMN weir.stat_worker.pid IS 'the process';
+COMMENT ON COLUMN weir.stat_worker.kind IS 'launcher, database, reader or producer';
+COMMENT ON COLUMN weir.stat_worker.database IS 'its database';
+COMMENT ON COLUMN weir.stat_worker.stream IS 'the stream a reader reads';
+COMMENT ON COLUMN weir.stat_worker.producer IS 'the producer it runs';
+COMMENT ON COLUMN weir.stat_worker.started IS 'when it started';
+COMMENT ON COLUMN weir.stat_worker.main IS 'the reader is the main one of its stream';
+COMMENT ON COLUMN weir.stat_worker.records IS 'records read or sent';
+COMMENT ON COLUMN weir.stat_worker.batches IS 'batches committed';
+COMMENT ON COLUMN weir.stat_worker.cpu_seconds IS 'CPU time, user and system, when it last worked';
+COMMENT ON COLUMN weir.stat_worker.rss_bytes IS 'resident memory when it last worked';
+COMMENT ON COLUMN weir.stat_worker.error IS 'what it waits for, such as a broker that does not answer';
+
+COMMENT ON COLUMN weir.stat_producer.name IS 'the producer';
+COMMENT ON COLUMN weir.stat_producer.state IS 'running, starting, stopped or failed';
+COMMENT ON COLUMN weir.stat_producer.produced IS 'rows delivered for certain';
+COMMENT ON COLUMN weir.stat_producer.rate IS 'rows a second, over the last 5 seconds';
+COMMENT ON COLUMN weir.stat_producer.target IS 'the stream it sends to';
+COMMENT ON COLUMN weir.stat_producer.pid IS 'its worker';
+COMMENT ON COLUMN weir.stat_producer.error IS 'why it stopped last';
+
+COMMENT ON COLUMN weir.stat_latency.view IS 'the view';
+COMMENT ON COLUMN weir.stat_latency.commit_seconds IS 'upper bounds, in seconds';
+COMMENT ON COLUMN weir.stat_latency.commit_seconds_bucket IS 'batches applied and committed within each bound';
+COMMENT ON COLUMN weir.stat_latency.commit_seconds_sum IS 'seconds in all';
+COMMENT ON COLUMN weir.stat_latency.commit_seconds_count IS 'batches';
+COMMENT ON COLUMN weir.stat_latency.event_seconds IS 'upper bounds, in seconds';
+COMMENT ON COLUMN weir.stat_latency.event_seconds_bucket IS 'batches within each bound, by the time from a record''s timestamp to the commit';
+COMMENT ON COLUMN weir.stat_latency.event_seconds_sum IS 'seconds in all';
+COMMENT ON COLUMN weir.stat_latency.event_seconds_count IS 'how many were measured';
+COMMENT ON COLUMN weir.stat_latency.stats_reset IS 'since when';
+
+COMMENT ON COLUMN weir.stat_progress_catch_up.pid IS 'its reader';
+COMMENT ON COLUMN weir.stat_progress_catch_up.datname IS 'this database';
+COMMENT ON COLUMN weir.stat_progress_catch_up.view IS 'the view';
+COMMENT ON COLUMN weir.stat_progress_catch_up.phase IS 'starting, reading or waiting';
+COMMENT ON COLUMN weir.stat_progress_catch_up.offsets_total IS 'offsets between where it began and the end';
+COMMENT ON COLUMN weir.stat_progress_catch_up.offsets_done IS 'offsets read of them';
+COMMENT ON COLUMN weir.stat_progress_catch_up.events_per_second IS 'records read a second, over the last 5 seconds';
+COMMENT ON COLUMN weir.stat_progress_catch_up.eta IS 'time until it has caught up, at the pace so far; NULL while it does not come nearer';
 
 --
 -- The launcher finds this database by its label (worker/launcher.c)

@@ -76,13 +76,10 @@ FROM   events, weir.tumble(ts, '5 minutes')
 GROUP  BY window_start, window_end, device, location;
 
 -- Visits: a user's events with no pause of 5 minutes between them.
-SELECT to_regprocedure('weir.session(timestamptz, interval, interval)') IS NOT NULL AS session \gset
-\if :session
 CREATE MATERIALIZED VIEW user_sessions WITH (weir.continuous) AS
 SELECT window_start, window_end, user_id, count(*) AS events,
        sum(total_amount) AS revenue
 FROM   events, weir.session(ts, '5 minutes', '1 hour')
 GROUP  BY window_start, window_end, user_id;
-\endif
 
 COMMIT;

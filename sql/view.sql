@@ -195,7 +195,6 @@ CREATE MATERIALIZED VIEW bad WITH (weir.continuous) TABLESPACE pg_default AS :qu
 CREATE MATERIALIZED VIEW bad (a, b, c) WITH (weir.continuous) AS :query;
 CREATE MATERIALIZED VIEW hopping WITH (weir.continuous) AS :query;
 CREATE MATERIALIZED VIEW IF NOT EXISTS hopping WITH (weir.continuous) AS :query;
-EXPLAIN CREATE MATERIALIZED VIEW bad WITH (weir.continuous) AS :query;
 REFRESH MATERIALIZED VIEW hopping WITH NO DATA;
 -- a column list, every option, a name that needs quotes, names that are taken
 CREATE MATERIALIZED VIEW "A view" ("The start", n) WITH (weir.continuous, weir.start = '2024-01-01 12:00:00+01', weir.emit = 'final', weir.lateness = '90 s', weir.on_late = 'count')

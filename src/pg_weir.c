@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #include "base/fault.h"
+#include "catalog/deadletter.h"
 #include "commands/ddl.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -50,6 +51,14 @@ define_settings(void)
 							NULL,
 							&weir_max_catch_up,
 							2, 0, WEIR_MAX_WORKERS,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("weir.max_late_events",
+							"Sets the maximum number of late records that are stored for a continuous view.",
+							"Those beyond it are only counted.  -1 means no limit.",
+							&weir_max_late_events,
+							100000, -1, INT_MAX,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 

@@ -292,6 +292,7 @@ weir_view_delete(Oid view)
 	weir_table_delete("dead_letter", 1, key);
 	weir_table_delete("late_event", 1, key);
 	weir_table_delete("exception", 1, key);
+	weir_table_delete("trimmed", 1, key);
 }
 
 /*

@@ -119,6 +119,30 @@ extern void weir_exception_insert(Oid view, int32 partition, int64 offset,
 								  const char *kind, TimestampTz from,
 								  TimestampTz to);
 
+/* weir.trimmed: what is not there any more, of each view. */
+typedef enum WeirTrimmedKind
+{
+	WEIR_TRIMMED_CLOSED,		/* closed rows, by weir.retention */
+	WEIR_TRIMMED_LATE_EVENTS,	/* by age */
+	WEIR_TRIMMED_DEAD_LETTERS,	/* by age */
+	WEIR_UNSTORED_LATE_EVENTS	/* beyond weir.max_late_events */
+} WeirTrimmedKind;
+
+typedef struct WeirTrimmed
+{
+	int64		rows;			/* so far */
+	TimestampTz up_to;			/* windows ending by it are concerned; of dead
+								 * letters the newest time of writing */
+	TimestampTz at;				/* last */
+} WeirTrimmed;
+
+/* get: false if nothing was trimmed.  add does nothing for 0 rows. */
+extern const char *weir_trimmed_name(WeirTrimmedKind kind);
+extern bool weir_trimmed_get(Oid view, WeirTrimmedKind kind,
+							 WeirTrimmed *trimmed);
+extern void weir_trimmed_add(Oid view, WeirTrimmedKind kind, int64 rows,
+							 TimestampTz up_to);
+
 /* weir.producer */
 typedef struct WeirProducer
 {

@@ -16,10 +16,13 @@
 #include "catalog/deadletter.h"
 #include "catalog/table.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+
+int			weir_max_late_events = 100000;
 
 #define CHUNK_ROWS	500
 #define CHUNK_BYTES	(1024 * 1024)
@@ -51,6 +54,7 @@ enum
 	LATE_BOUND,
 	LATE_KEY,
 	LATE_VALUE,
+	LATE_AT,
 	LATE_NATTS
 };
 
@@ -74,6 +78,8 @@ static void store_bytes(TupleTableSlot *slot, int column, const char *bytes,
 						int32 length);
 static void store_timestamp(TupleTableSlot *slot, int column,
 							TimestampTz timestamp);
+static int64 trim(const char *name, Oid view, int at, TimestampTz before,
+				  int64 max_rows, int bound, TimestampTz *up_to);
 
 /*
  * Write n records with what is wrong with each.  Needs a transaction; raises
@@ -137,10 +143,84 @@ weir_late_event_insert(Oid view, WeirRecord **records,
 		slot->tts_values[LATE_BOUND] = TimestampTzGetDatum(late_bounds[i]);
 		store_bytes(slot, LATE_KEY, message->key, message->key_len);
 		store_bytes(slot, LATE_VALUE, message->value, message->value_len);
+		slot->tts_values[LATE_AT] =
+			TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 		ExecStoreVirtualTuple(slot);
 		MemoryContextSwitchTo(caller);
 	}
 	end_insert(&inserter);
+}
+
+/*
+ * Count the late and partly late records stored for a view, up to limit.
+ */
+int64
+weir_late_event_count(Oid view, int64 limit)
+{
+	Relation	table = weir_table_open("late_event", AccessShareLock, false);
+	SysScanDesc scan = weir_table_scan(table, LATE_VIEW + 1,
+									   ObjectIdGetDatum(view));
+	int64		count = 0;
+
+	while (count < limit && HeapTupleIsValid(systable_getnext(scan)))
+		count++;
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return count;
+}
+
+int64
+weir_dead_letter_trim(Oid view, TimestampTz before, int64 max_rows,
+					  TimestampTz *up_to)
+{
+	return trim("dead_letter", view, DEAD_AT, before, max_rows, DEAD_AT,
+				up_to);
+}
+
+int64
+weir_late_event_trim(Oid view, TimestampTz before, int64 max_rows,
+					 TimestampTz *up_to)
+{
+	return trim("late_event", view, LATE_AT, before, max_rows, LATE_BOUND,
+				up_to);
+}
+
+/*
+ * Delete at most max_rows rows of a view that were written before a time;
+ * *up_to is the greatest value that the column bound had in them.
+ */
+static int64
+trim(const char *name, Oid view, int at, TimestampTz before, int64 max_rows,
+	 int bound, TimestampTz *up_to)
+{
+	Relation	table = weir_table_open(name, RowExclusiveLock, false);
+	TupleDesc	desc = RelationGetDescr(table);
+	SysScanDesc scan = weir_table_scan(table, 1, ObjectIdGetDatum(view));
+	HeapTuple	tuple;
+	int64		rows = 0;
+	bool		isnull;
+
+	*up_to = DT_NOBEGIN;
+	while (rows < max_rows && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TimestampTz value;
+
+		CHECK_FOR_INTERRUPTS();
+		value = DatumGetTimestampTz(heap_getattr(tuple, at + 1, desc,
+												 &isnull));
+		if (value >= before)
+			continue;
+		value = DatumGetTimestampTz(heap_getattr(tuple, bound + 1, desc,
+												 &isnull));
+		if (!weir_table_delete_row(table, tuple))
+			continue;
+		*up_to = Max(*up_to, value);
+		rows++;
+	}
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	CommandCounterIncrement();
+	return rows;
 }
 
 /*

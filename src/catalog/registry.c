@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * registry.c
- *	  The small tables beside the views': exceptions, producers.
+ *	  The small tables beside the views': exceptions, what was trimmed,
+ *	  producers.
  *	  See catalog.h.
  *
  *-------------------------------------------------------------------------
@@ -32,6 +33,24 @@ enum
 	EXCEPTION_NATTS
 };
 
+/* Columns of weir.trimmed. */
+enum
+{
+	TRIMMED_VIEW,
+	TRIMMED_WHAT,
+	TRIMMED_ROWS,
+	TRIMMED_UP_TO,
+	TRIMMED_AT,
+	TRIMMED_NATTS
+};
+
+static const char *const trimmed_names[] = {
+	[WEIR_TRIMMED_CLOSED] = "closed rows",
+	[WEIR_TRIMMED_LATE_EVENTS] = "late events",
+	[WEIR_TRIMMED_DEAD_LETTERS] = "dead letters",
+	[WEIR_UNSTORED_LATE_EVENTS] = "late events not stored"
+};
+
 /* Columns of weir.producer. */
 enum
 {
@@ -49,6 +68,7 @@ enum
 	PRODUCER_NATTS
 };
 
+static HeapTuple find_trimmed(Relation table, Oid view, WeirTrimmedKind kind);
 static List *list_producers(AttrNumber attno, Datum key);
 static WeirProducer *deform_producer(TupleDesc desc, HeapTuple tuple);
 static void update_producer(const char *name, int column, Datum value,
@@ -80,6 +100,94 @@ weir_exception_insert(Oid view, int32 partition, int64 offset,
 	weir_table_insert(table, heap_form_tuple(RelationGetDescr(table), values,
 											 isnull));
 	table_close(table, NoLock);
+}
+
+/*
+ * The word for a kind of rows that are not there any more.
+ */
+const char *
+weir_trimmed_name(WeirTrimmedKind kind)
+{
+	return trimmed_names[kind];
+}
+
+/*
+ * How much of a view was trimmed so far.
+ */
+bool
+weir_trimmed_get(Oid view, WeirTrimmedKind kind, WeirTrimmed *trimmed)
+{
+	Relation	table = weir_table_open("trimmed", AccessShareLock, false);
+	HeapTuple	tuple = find_trimmed(table, view, kind);
+	Datum		values[TRIMMED_NATTS];
+	bool		isnull[TRIMMED_NATTS];
+
+	if (tuple != NULL)
+	{
+		heap_deform_tuple(tuple, RelationGetDescr(table), values, isnull);
+		trimmed->rows = DatumGetInt64(values[TRIMMED_ROWS]);
+		trimmed->up_to = DatumGetTimestampTz(values[TRIMMED_UP_TO]);
+		trimmed->at = DatumGetTimestampTz(values[TRIMMED_AT]);
+	}
+	table_close(table, NoLock);
+	return tuple != NULL;
+}
+
+/*
+ * Remember that rows of a view are not there any more.
+ */
+void
+weir_trimmed_add(Oid view, WeirTrimmedKind kind, int64 rows,
+				 TimestampTz up_to)
+{
+	Relation	table;
+	HeapTuple	old;
+	HeapTuple	tuple;
+	WeirTrimmed before = {0, DT_NOBEGIN, 0};
+	Datum		values[TRIMMED_NATTS];
+	bool		isnull[TRIMMED_NATTS] = {false};
+
+	if (rows == 0)
+		return;
+	(void) weir_trimmed_get(view, kind, &before);
+	table = weir_table_open("trimmed", RowExclusiveLock, false);
+	old = find_trimmed(table, view, kind);
+	values[TRIMMED_VIEW] = ObjectIdGetDatum(view);
+	values[TRIMMED_WHAT] = CStringGetTextDatum(trimmed_names[kind]);
+	values[TRIMMED_ROWS] = Int64GetDatum(before.rows + rows);
+	values[TRIMMED_UP_TO] = TimestampTzGetDatum(Max(before.up_to, up_to));
+	values[TRIMMED_AT] =
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	tuple = heap_form_tuple(RelationGetDescr(table), values, isnull);
+	if (old == NULL)
+		weir_table_insert(table, tuple);
+	else
+		weir_table_update(table, &old->t_self, tuple);
+	table_close(table, NoLock);
+}
+
+/*
+ * A copy of a row of weir.trimmed, or NULL.
+ */
+static HeapTuple
+find_trimmed(Relation table, Oid view, WeirTrimmedKind kind)
+{
+	SysScanDesc scan = weir_table_scan(table, TRIMMED_VIEW + 1,
+									   ObjectIdGetDatum(view));
+	HeapTuple	found = NULL;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	while (found == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		what = heap_getattr(tuple, TRIMMED_WHAT + 1,
+										RelationGetDescr(table), &isnull);
+
+		if (strcmp(TextDatumGetCString(what), trimmed_names[kind]) == 0)
+			found = heap_copytuple(tuple);
+	}
+	systable_endscan(scan);
+	return found;
 }
 
 /*

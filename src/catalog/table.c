@@ -209,6 +209,22 @@ weir_table_insert_slots(Relation table, TupleTableSlot **slots, int n)
 }
 
 /*
+ * Delete a row that a scan brought.  False if somebody else did it first.
+ */
+bool
+weir_table_delete_row(Relation table, HeapTuple tuple)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+
+	result = heap_delete(table, &tuple->t_self, GetCurrentCommandId(true),
+						 InvalidSnapshot, true, &failure, false);
+	if (result != TM_Ok && result != TM_Deleted)
+		raise_concurrent_change(table);
+	return result == TM_Ok;
+}
+
+/*
  * Delete the rows with a key.  It does not matter who else deletes them.
  */
 void
@@ -223,16 +239,7 @@ weir_table_delete(const char *name, AttrNumber attno, Datum key)
 
 	scan = weir_table_scan(table, attno, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		TM_FailureData failure;
-		TM_Result	result;
-
-		result = heap_delete(table, &tuple->t_self,
-							 GetCurrentCommandId(true), InvalidSnapshot,
-							 true, &failure, false);
-		if (result != TM_Ok && result != TM_Deleted)
-			raise_concurrent_change(table);
-	}
+		(void) weir_table_delete_row(table, tuple);
 	systable_endscan(scan);
 	table_close(table, NoLock);
 	CommandCounterIncrement();

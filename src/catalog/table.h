@@ -55,6 +55,12 @@ extern bool weir_table_modify(Relation table, Datum key, Datum *values,
 extern void weir_table_insert_slots(Relation table, TupleTableSlot **slots,
 									int n);
 
+/*
+ * Delete a row that a scan brought.  False if somebody else did it first;
+ * if it was changed meanwhile, raises 40001.
+ */
+extern bool weir_table_delete_row(Relation table, HeapTuple tuple);
+
 /* Delete the rows of a table whose column equals key, if there is a table. */
 extern void weir_table_delete(const char *name, AttrNumber attno, Datum key);
 

@@ -42,7 +42,6 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
-#include "window/plan.h"
 #include "worker/shmem.h"
 #include "worker/worker.h"
 
@@ -442,6 +441,25 @@ set_options(WeirView *view, const WeirViewOptions *options)
 }
 
 /*
+ * weir_view_prepare
+ *		Everything before the creation; see create.h.
+ */
+WeirPlan *
+weir_view_prepare(WeirCreateView *create, Oid *schema)
+{
+	WeirPlan   *plan;
+
+	check_surroundings();
+	*schema = creation_schema(create);
+	if (!OidIsValid(*schema))
+		return NULL;
+	rename_columns(create->query, create->column_names);
+	plan = weir_plan_make(create->query, create->source_text);
+	check_stream(plan);
+	return plan;
+}
+
+/*
  * weir_view_create
  *		Create a continuous view as the current user; see create.h.
  */
@@ -449,16 +467,11 @@ Oid
 weir_view_create(WeirCreateView *create)
 {
 	WeirView	view = {0};
-	WeirPlan   *plan;
 	Oid			schema;
+	WeirPlan   *plan = weir_view_prepare(create, &schema);
 
-	check_surroundings();
-	schema = creation_schema(create);
-	if (!OidIsValid(schema))
+	if (plan == NULL)
 		return InvalidOid;
-	rename_columns(create->query, create->column_names);
-	plan = weir_plan_make(create->query, create->source_text);
-	check_stream(plan);
 
 	view.stream = plan->stream;
 	view.owner = GetUserId();

@@ -11,6 +11,7 @@
 #include "base/compat.h"
 #include "catalog/catalog.h"
 #include "commands/viewoption.h"
+#include "window/plan.h"
 
 /* What CREATE MATERIALIZED VIEW and weir.create_view() both ask for. */
 typedef struct WeirCreateView
@@ -32,6 +33,13 @@ typedef struct WeirCreateView
  * a transaction.
  */
 extern Oid	weir_view_create(WeirCreateView *create);
+
+/*
+ * All that weir_view_create() does before it creates anything: raises what
+ * it would raise.  Returns the plan, and the schema to create in; NULL if IF
+ * NOT EXISTS found a relation (with a NOTICE).  Needs a transaction.
+ */
+extern WeirPlan *weir_view_prepare(WeirCreateView *create, Oid *schema);
 
 /*
  * Make v again, by CREATE OR REPLACE, after emit has changed.  Needs a

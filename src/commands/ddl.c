@@ -11,7 +11,7 @@
  *		MATERIALIZED VIEW of a continuous view		the same on a VIEW
  *	ALTER [MATERIALIZED] VIEW ... SET (weir. ...)	change options
  *	REFRESH MATERIALIZED VIEW						weir.wait()
- *	EXPLAIN CREATE MATERIALIZED VIEW				refused for now
+ *	EXPLAIN CREATE MATERIALIZED VIEW				explain.c
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
  *
@@ -35,6 +35,7 @@
 #include "commands/create.h"
 #include "commands/database.h"
 #include "commands/ddl.h"
+#include "commands/explainview.h"
 #include "commands/fdw.h"
 #include "commands/operate.h"
 #include "commands/stream.h"
@@ -143,14 +144,12 @@ raise_unsupported(const char *clause, const char *hint)
 			 errhint("%s", hint)));
 }
 
+/* What a CREATE statement, which is ours to scribble on, asks for. */
 static void
-create_view(const Utility *utility)
+read_create(CreateTableAsStmt *statement, const char *source_text,
+			WeirCreateView *create)
 {
-	CreateTableAsStmt *statement;
-	WeirCreateView create = {0};
-
-	/* a tree from the plan cache must stay as it is */
-	statement = copyObject((CreateTableAsStmt *) utility->pstmt->utilityStmt);
+	memset(create, 0, sizeof(WeirCreateView));
 	if (statement->into->accessMethod != NULL)
 		raise_unsupported("USING",
 						  "Leave it out: the view is built from ordinary tables.");
@@ -158,14 +157,24 @@ create_view(const Utility *utility)
 		raise_unsupported("TABLESPACE",
 						  "Move the table that weir.closed() names afterwards.");
 
-	create.name = statement->into->rel;
-	create.column_names = statement->into->colNames;
-	create.if_not_exists = statement->if_not_exists;
-	create.with_data = !statement->into->skipData;
-	create.query = castNode(Query, statement->query);
-	create.source_text = utility->query_string;
-	weir_view_options_init(&create.options);
-	weir_view_options_read(&create.options, statement->into->options, false);
+	create->name = statement->into->rel;
+	create->column_names = statement->into->colNames;
+	create->if_not_exists = statement->if_not_exists;
+	create->with_data = !statement->into->skipData;
+	create->query = castNode(Query, statement->query);
+	create->source_text = source_text;
+	weir_view_options_init(&create->options);
+	weir_view_options_read(&create->options, statement->into->options, false);
+}
+
+static void
+create_view(const Utility *utility)
+{
+	WeirCreateView create;
+
+	/* a tree from the plan cache must stay as it is */
+	read_create((CreateTableAsStmt *) copyObject(utility->pstmt->utilityStmt),
+				utility->query_string, &create);
 	(void) weir_view_create(&create);
 }
 
@@ -177,6 +186,18 @@ explains_view(Node *statement)
 
 	return query->commandType == CMD_UTILITY &&
 		creates_view(query->utilityStmt);
+}
+
+static void
+explain_view(const Utility *utility)
+{
+	ExplainStmt *statement = (ExplainStmt *) utility->pstmt->utilityStmt;
+	Query	   *query = castNode(Query, copyObject(statement->query));
+	WeirCreateView create;
+
+	read_create(castNode(CreateTableAsStmt, query->utilityStmt),
+				utility->query_string, &create);
+	weir_explain_create(statement, &create, utility->dest);
 }
 
 /* ---------------------------------------------------------------------
@@ -400,18 +421,13 @@ refresh_view(const Utility *utility)
 	weir_wait_for(view, -1);
 }
 
-/*
- * After a stream was made or changed: its columns, all together.  CREATE sets
- * the columns' options by subcommands, one at a time.
- */
+/* After a stream was made or changed: its columns, all together. */
 static void
-check_stream(const Utility *utility, RangeVar *name)
+check_stream(RangeVar *name)
 {
 	Oid			relid;
 	WeirSourceKind kind;
 
-	if (utility->context == PROCESS_UTILITY_SUBCOMMAND)
-		return;
 	CommandCounterIncrement();
 	relid = RangeVarGetRelid(name, NoLock, true);
 	if (OidIsValid(relid) &&
@@ -447,7 +463,10 @@ alter_relation(const Utility *utility)
 	}
 	weir_stream_check_alter(statement);
 	pass_on(utility);
-	check_stream(utility, statement->relation);
+
+	/* CREATE sets the columns' options by such subcommands, one at a time */
+	if (utility->context != PROCESS_UTILITY_SUBCOMMAND)
+		check_stream(statement->relation);
 }
 
 /* A statement that needs a database without workers, maybe. */
@@ -509,9 +528,9 @@ dispatch(const Utility *utility)
 			break;
 		case T_ExplainStmt:
 			if (explains_view(statement))
-				raise_unsupported("EXPLAIN CREATE MATERIALIZED VIEW",
-								  "EXPLAIN the query by itself.");
-			pass_on(utility);
+				explain_view(utility);
+			else
+				pass_on(utility);
 			break;
 		case T_DropStmt:
 			if (((DropStmt *) statement)->removeType == OBJECT_MATVIEW)
@@ -535,8 +554,7 @@ dispatch(const Utility *utility)
 			break;
 		case T_CreateForeignTableStmt:
 			pass_on(utility);
-			check_stream(utility,
-						 ((CreateForeignTableStmt *) statement)->base.relation);
+			check_stream(((CreateForeignTableStmt *) statement)->base.relation);
 			break;
 		case T_AlterForeignServerStmt:
 			weir_server_check_alter((AlterForeignServerStmt *) statement);

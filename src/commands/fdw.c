@@ -21,6 +21,7 @@
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/fdw.h"
+#include "commands/import.h"
 #include "commands/insert.h"
 #include "commands/scan.h"
 #include "foreign/fdwapi.h"
@@ -49,6 +50,7 @@ weir_kafka_handler(PG_FUNCTION_ARGS)
 
 	weir_scan_callbacks(routine);
 	weir_insert_callbacks(routine);
+	weir_import_callbacks(routine);
 	PG_RETURN_POINTER(routine);
 }
 

@@ -61,6 +61,8 @@ weir_topics(PG_FUNCTION_ARGS)
 		Datum		values[2];
 		bool		nulls[2] = {false, false};
 
+		if (topic->internal)
+			continue;
 		values[0] = CStringGetTextDatum(topic->name);
 		values[1] = Int32GetDatum(topic->partitions);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

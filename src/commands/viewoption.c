@@ -106,10 +106,7 @@ set_retention(WeirViewOptions *options, const char *name, const char *value)
 		(interval->month == 0 && interval->day == 0 && interval->time == 0))
 		raise_value(name, value,
 					"Valid values are none and a positive interval.");
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("option \"%s.%s\" is not available yet", NAMESPACE, name),
-			 errhint("Delete closed rows by hand: DELETE FROM the table that weir.closed() names.")));
+	options->retention = pstrdup(value);
 }
 
 static void

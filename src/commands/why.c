@@ -33,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "commands/holder.h"
+#include "commands/maintain.h"
 #include "commands/why.h"
 #include "commands/why_time.h"
 #include "worker/database.h"
@@ -490,7 +491,7 @@ weir_why_sentences(const WeirView *view)
 	holder = weir_holder_sentence(view);
 	if (holder != NULL)
 		facts->sentences = lappend(facts->sentences, holder);
-	return facts->sentences;
+	return list_concat(facts->sentences, weir_maintain_sentences(view));
 }
 
 PG_FUNCTION_INFO_V1(weir_why);

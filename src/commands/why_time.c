@@ -20,6 +20,9 @@
 /* A pace older than this says nothing about the present. */
 #define PACE_SECONDS	60
 
+/* A stream is quiet when its newest record is older. */
+#define QUIET_SECONDS	10
+
 void
 weir_why_say(WeirFacts *facts, const char *format,...)
 {
@@ -111,7 +114,9 @@ explain_holder(WeirFacts *facts, int holder, TimestampTz watermark)
 		psprintf("once it is read to its end and the others are %s ahead of it (idle_timeout)",
 				 span_text(facts->stream->idle_timeout));
 
-	if (checkpoint->max_event_time == DT_NOBEGIN)
+	if (checkpoint->max_event_time == DT_NOBEGIN && facts->n == 1)
+		weir_why_say(facts, "There is no watermark before the first record.");
+	else if (checkpoint->max_event_time == DT_NOBEGIN)
 		weir_why_say(facts, "Partition %d holds the watermark: it has had no record yet.  It lets go %s.",
 					 holder, idle);
 	else if (facts->n == 1)
@@ -143,6 +148,33 @@ explain_idle(WeirFacts *facts, const bool *idle)
 		weir_why_say(facts, "%s idle and %s not hold the watermark: %s.  Records that come there with older event times may be late.",
 					 count == 1 ? "A partition is" : "Partitions are",
 					 count == 1 ? "does" : "do", list.data);
+}
+
+/*
+ * All is read, and nothing has come for a while: event time does not move by
+ * itself, unless the stream has a close_timeout.
+ */
+static void
+explain_quiet(WeirFacts *facts, const WeirProgress *progress)
+{
+	TimestampTz newest = DT_NOBEGIN;
+	bool		given;
+
+	for (int p = 0; p < facts->n; p++)
+	{
+		if (!progress[p].read_to_end)
+			return;
+		newest = Max(newest, progress[p].max_timestamp);
+	}
+	if (newest == DT_NOBEGIN || facts->stream->close_timeout != 0 ||
+		!TimestampDifferenceExceeds(newest, GetCurrentTimestamp(),
+									QUIET_SECONDS * 1000))
+		return;
+	given = weir_option_get(facts->stream->table_options,
+							"close_timeout") != NULL;
+	weir_why_say(facts, "The newest record is of %s, and all is read: the watermark stands still until another comes.  To let it run on with the clock, type: ALTER FOREIGN TABLE %s OPTIONS (%s close_timeout '1 minute');",
+				 weir_why_time(newest), facts->stream->name,
+				 given ? "SET" : "ADD");
 }
 
 /*
@@ -206,8 +238,9 @@ explain_next(WeirFacts *facts, TimestampTz watermark, TimestampTz closed_to)
 	}
 	if (work.next == DT_NOBEGIN)
 	{
-		weir_why_say(facts, "A session closes when the watermark has passed its end%s.",
-					 facts->view->lateness > 0 ? " by weir.lateness" : "");
+		weir_why_say(facts, "A session closes when the watermark has passed its end%s.  For the end of the next one, type: SELECT min(window_end) FROM %s WHERE window_end > weir.closed_to(%s);",
+					 facts->view->lateness > 0 ? " by weir.lateness" : "",
+					 facts->name, facts->literal);
 		return;
 	}
 	if (work.bound > closed_to)
@@ -244,6 +277,8 @@ weir_why_watermark(WeirFacts *facts)
 	if (holder >= 0)
 		explain_holder(facts, holder, watermark);
 	explain_idle(facts, idle);
+	if (weir_view_may_run(facts->view))
+		explain_quiet(facts, progress);
 	weir_view_state_get(facts->view->closed, &state);
 	if (state.closed_to == DT_NOBEGIN)
 		weir_why_say(facts, "No window is closed yet.");

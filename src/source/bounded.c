@@ -146,6 +146,41 @@ weir_bounded_start(WeirBounded *bounded, int n, const WeirRange *ranges)
 	pfree(positions);
 }
 
+/* By how much there is to read, least first. */
+static int
+compare_ranges(const void *a, const void *b)
+{
+	int64		left = ((const WeirRange *) a)->to - ((const WeirRange *) a)->from;
+	int64		right = ((const WeirRange *) b)->to - ((const WeirRange *) b)->from;
+
+	return left < right ? -1 : left > right;
+}
+
+void
+weir_bounded_start_newest(WeirBounded *bounded, int64 n)
+{
+	int			nends;
+	const WeirEnds *ends = weir_bounded_ends(bounded, &nends);
+	WeirRange  *ranges = palloc((nends + 1) * sizeof(WeirRange));
+
+	for (int i = 0; i < nends; i++)
+	{
+		ranges[i].partition = i;
+		ranges[i].from = ends[i].low;
+		ranges[i].to = ends[i].stable;
+	}
+	qsort(ranges, nends, sizeof(WeirRange), compare_ranges);
+	for (int i = 0; i < nends; i++)
+	{
+		int64		share = (n + nends - i - 1) / (nends - i);
+
+		ranges[i].from = Max(ranges[i].from, ranges[i].to - share);
+		n -= ranges[i].to - ranges[i].from;
+	}
+	weir_bounded_start(bounded, nends, ranges);
+	pfree(ranges);
+}
+
 /* Note that a partition was read up to next; false if nothing new came. */
 static bool
 move_on(WeirBounded *bounded, int partition, int64 next)

@@ -39,6 +39,12 @@ extern void weir_bounded_start(WeirBounded *bounded, int n,
 							   const WeirRange *ranges);
 
 /*
+ * Read the newest n offsets from now on, shared evenly among the partitions:
+ * what one has not got the others give.
+ */
+extern void weir_bounded_start_newest(WeirBounded *bounded, int64 n);
+
+/*
  * The next records of the ranges, *n of them, each partition in its order;
  * valid until the next call.  Waits for them, interruptibly.  NULL when all
  * ranges are read.

@@ -273,7 +273,8 @@ convert_message_bytes(WeirDecoder *decoder, WeirRecord *record,
 static void
 fill_headers(WeirSource *source, WeirRecord *record, WeirConversion *conversion)
 {
-	char	   *headers = weir_source_headers(source, &record->message);
+	char	   *headers = source == NULL ? NULL :
+		weir_source_headers(source, &record->message);
 	int			i = conversion->attnum - 1;
 
 	if (!headers)
@@ -794,4 +795,14 @@ weir_decoder_create(WeirStream *stream, Bitmapset *needed)
 	}
 	prepare_shape(decoder);
 	return decoder;
+}
+
+Bitmapset *
+weir_decoder_columns(const WeirDecoder *decoder)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < decoder->nconversions; i++)
+		columns = bms_add_member(columns, decoder->conversions[i].attnum);
+	return columns;
 }

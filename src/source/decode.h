@@ -52,13 +52,16 @@ typedef struct WeirDecoder WeirDecoder;
 extern WeirDecoder *weir_decoder_create(WeirStream *stream,
 										Bitmapset *needed);
 
+/* The columns that it decodes: those needed, and those added to them. */
+extern Bitmapset *weir_decoder_columns(const WeirDecoder *decoder);
+
 /*
  * Decode n records whose message is filled in; everything allocated goes to
  * the current memory context (the batch's).  Never raises for what a message
  * holds.  User-defined input functions and CHECK constraints run as the
  * caller's user: worker callers enter the stream owner's context first.
  * Needs a transaction; uses internal subtransactions only where a type has
- * no parser of ours.
+ * no parser of ours.  source NULL: headers are not known and read as NULL.
  */
 extern void weir_decode(WeirDecoder *decoder, WeirSource *source,
 						WeirRecord *records, int n);

@@ -808,3 +808,111 @@ weir_json_scan(const WeirJsonShape *shape, const char *buf, size_t len,
 		fail(&scan, buf + valid, "22021", "invalid UTF-8");
 	return false;
 }
+
+/*---- Members of an object that was scanned ----*/
+
+/* Return behind the string whose opening quote is at p. */
+static const char *
+pass_string(const char *p, WeirJsonValue *value)
+{
+	value->kind = WEIR_JSON_STRING;
+	value->start = ++p;
+	value->escaped = false;
+	for (; *p != '"'; p++)
+	{
+		if (*p != '\\')
+			continue;
+		value->escaped = true;
+		p++;
+	}
+	value->len = (size_t) (p - value->start);
+	return p + 1;
+}
+
+/* Return behind the object or array that begins at p. */
+static const char *
+pass_container(const char *p, WeirJsonValue *value)
+{
+	WeirJsonValue inside;
+	int			depth = 0;
+
+	value->kind = *p == '{' ? WEIR_JSON_OBJECT : WEIR_JSON_ARRAY;
+	value->start = p;
+	do
+	{
+		if (*p == '"')
+		{
+			p = pass_string(p, &inside);
+			continue;
+		}
+		if (*p == '{' || *p == '[')
+			depth++;
+		else if (*p == '}' || *p == ']')
+			depth--;
+		p++;
+	} while (depth > 0);
+	value->len = (size_t) (p - value->start);
+	return p;
+}
+
+/* Return behind the number or word that begins at p. */
+static const char *
+pass_word(const char *p, const char *end, WeirJsonValue *value)
+{
+	bool		exponent = false;
+
+	value->kind = *p == 't' ? WEIR_JSON_TRUE : *p == 'f' ? WEIR_JSON_FALSE :
+		*p == 'n' ? WEIR_JSON_NULL : WEIR_JSON_NUMBER;
+	value->start = p;
+	for (; p < end && (is_word(*p) || *p == '.' || *p == '-' || *p == '+'); p++)
+		exponent |= *p == 'e' || *p == 'E';
+	value->len = (size_t) (p - value->start);
+	value->plain = value->kind == WEIR_JSON_NUMBER && !exponent &&
+		!(*value->start == '-' && is_zero(value->start + 1, p));
+	return p;
+}
+
+/*
+ * weir_json_members
+ *		Begin to walk over the members of a JSON object.
+ *
+ * The text must be one that weir_json_scan() has let pass.
+ */
+void
+weir_json_members(WeirJsonMembers *members, const char *buf, size_t len)
+{
+	members->end = buf + len;
+	members->at = skip_space(buf, members->end) + 1;
+}
+
+/*
+ * weir_json_next_member
+ *		Give the next member as it stands in the text, equal keys included;
+ *		false behind the last one.
+ *
+ * The key is a string; the spans point into the text.
+ */
+bool
+weir_json_next_member(WeirJsonMembers *members, WeirJsonValue *key,
+					  WeirJsonValue *value)
+{
+	const char *end = members->end;
+	const char *p = skip_space(members->at, end);
+
+	if (*p == ',')
+		p = skip_space(p + 1, end);
+	if (*p == '}')
+		return false;
+	memset(key, 0, sizeof(*key));
+	memset(value, 0, sizeof(*value));
+	p = skip_space(pass_string(p, key), end);
+	p = skip_space(p + 1, end);
+	if (*p == '"')
+		p = pass_string(p, value);
+	else if (*p == '{' || *p == '[')
+		p = pass_container(p, value);
+	else
+		p = pass_word(p, end, value);
+	members->at = p;
+	return true;
+}

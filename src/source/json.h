@@ -47,9 +47,20 @@ typedef struct WeirJsonError
 	size_t		position;		/* in bytes, from 0 */
 } WeirJsonError;
 
+/* Where a walk over the members of an object stands */
+typedef struct WeirJsonMembers
+{
+	const char *at;
+	const char *end;
+} WeirJsonMembers;
+
 extern bool weir_json_scan(const WeirJsonShape *shape, const char *buf,
 						   size_t len, WeirJsonValue *values,
 						   WeirJsonError *error);
 extern size_t weir_json_unescape(const char *raw, size_t len, char *out);
+extern void weir_json_members(WeirJsonMembers *members, const char *buf,
+							  size_t len);
+extern bool weir_json_next_member(WeirJsonMembers *members,
+								  WeirJsonValue *key, WeirJsonValue *value);
 
 #endif							/* WEIR_JSON_H */

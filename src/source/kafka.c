@@ -763,11 +763,12 @@ list_topics(const struct rd_kafka_metadata *metadata)
 		const struct rd_kafka_metadata_topic *from = &metadata->topics[i];
 		WeirTopic  *topic;
 
-		if (from->err || strncmp(from->topic, "__", 2) == 0)
+		if (from->err)
 			continue;
 		topic = palloc(sizeof(WeirTopic));
 		topic->name = pstrdup(from->topic);
 		topic->partitions = from->partition_cnt;
+		topic->internal = strncmp(from->topic, "__", 2) == 0;
 		topics = lappend(topics, topic);
 	}
 	return topics;
@@ -793,7 +794,8 @@ ask_topics(WeirKafkaClient *client, const char *server)
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("could not ask server \"%s\" for its topics: %s",
 						server, client->reason[0] ? client->reason :
-						rd_kafka_err2str(err))));
+						rd_kafka_err2str(err)),
+				 errhint("Check the server's option bootstrap_servers, and that this host can reach the brokers.")));
 	topics = list_topics(metadata);
 	rd_kafka_metadata_destroy(metadata);
 	return topics;

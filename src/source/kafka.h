@@ -53,11 +53,12 @@ typedef struct WeirTopic
 {
 	char	   *name;
 	int			partitions;
+	bool		internal;		/* Kafka's own: the name begins with __ */
 } WeirTopic;
 
 /*
- * List of WeirTopic of a server as the current user, who needs USAGE on it;
- * Kafka's internal topics are left out.  At most 10 s.  Needs a transaction.
+ * List of WeirTopic of a server as the current user, who needs USAGE on it.
+ * Raises 08006 when no broker has answered after 10 s.  Needs a transaction.
  */
 extern List *weir_kafka_topics(Oid serverid);
 

@@ -13,7 +13,9 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "source/generator_source.h"
 #include "source/kafka.h"
 #include "source/stream.h"
@@ -237,6 +239,27 @@ weir_stream_get(Oid relid)
 	read_columns(stream);
 	read_options(stream);
 	stream->event_time = find_event_time(stream);
+	return stream;
+}
+
+WeirStream *
+weir_stream_of_topic(Oid serverid, const char *topic, List *options)
+{
+	WeirStream *stream = palloc0(sizeof(WeirStream));
+
+	stream->serverid = serverid;
+	stream->owner = GetUserId();
+	stream->name = pstrdup(quote_identifier(topic));
+	stream->kind = WEIR_KAFKA;
+	stream->topic = pstrdup(topic);
+	stream->table_options = options;
+	stream->server_options = GetForeignServer(serverid)->options;
+	stream->tupdesc = CreateTemplateTupleDesc(1);
+	TupleDescInitEntry(stream->tupdesc, 1, "headers", TEXTOID, -1, 0);
+	stream->columns = palloc0(sizeof(WeirColumn));
+	stream->columns[0].metadata = WEIR_META_HEADERS;
+	read_options(stream);
+	stream->format = WEIR_FORMAT_RAW;
 	return stream;
 }
 

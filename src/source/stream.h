@@ -91,6 +91,14 @@ extern bool weir_stream_server_is(Oid serverid, WeirSourceKind *kind);
 extern WeirStream *weir_stream_get(Oid relid);
 
 /*
+ * A stream over a topic that no foreign table shows yet: of format raw, with
+ * one column, which has the headers as text.  options are those of a foreign
+ * table.  Needs a transaction.
+ */
+extern WeirStream *weir_stream_of_topic(Oid serverid, const char *topic,
+										List *options);
+
+/*
  * The greatest disorder and the time after which a partition may be idle, of
  * a stream that need not be locked.  False if it is gone.
  */

@@ -190,3 +190,9 @@ weir_aggregate_decompose(Aggref *aggref, const char **reason,
 	*hint = kept_hint;
 	return NULL;
 }
+
+bool
+weir_part_is_native(const WeirPart *part)
+{
+	return part->aggfnoid == F_COUNT_ || part->aggfnoid == F_COUNT_ANY;
+}

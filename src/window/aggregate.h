@@ -46,4 +46,10 @@ extern WeirDecomposed *weir_aggregate_decompose(Aggref *aggref,
 												const char **reason,
 												const char **hint);
 
+/*
+ * Is a part counted by our own code?  Others call the aggregate's transition
+ * function for each record.
+ */
+extern bool weir_part_is_native(const WeirPart *part);
+
 #endif							/* WEIR_AGGREGATE_H */

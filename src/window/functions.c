@@ -57,11 +57,11 @@ weir_window_from_args(WeirWindow *window, WeirWindowKind kind,
 					  const text *timezone, const Timestamp *origin)
 {
 	if (size == NULL)
-		raise_null("window size");
+		raise_null("size");
 	if (kind == WEIR_HOP && slide == NULL)
-		raise_null("window slide");
+		raise_null("slide");
 	if (timezone == NULL)
-		raise_null("window timezone");
+		raise_null("timezone");
 	if (origin != NULL && TIMESTAMP_NOT_FINITE(*origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -86,9 +86,9 @@ weir_session_from_args(WeirWindow *window, const Interval *gap,
 					   const Interval *max_length)
 {
 	if (gap == NULL)
-		raise_null("session gap");
+		raise_null("gap");
 	if (max_length == NULL)
-		raise_null("session max_length");
+		raise_null("max_length");
 	memset(window, 0, sizeof(WeirWindow));
 	window->kind = WEIR_SESSION;
 	window->gap = span_of(gap);
@@ -305,7 +305,7 @@ raise_null(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("%s must not be null", what)));
+			 errmsg("window %s must not be null", what)));
 }
 
 /*

@@ -30,7 +30,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -211,8 +210,7 @@ prepare_part(WeirGroups *groups, const WeirPart *part, PartExec *exec)
 	exec->column = just_column(part->argument);
 	exec->argument = compile(groups, part->argument);
 	exec->filter = compile(groups, part->filter);
-	exec->counts = part->aggfnoid == F_COUNT_ ||
-		part->aggfnoid == F_COUNT_ANY;
+	exec->counts = weir_part_is_native(part);
 
 	check_execute(part->aggfnoid);
 	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(part->aggfnoid));
@@ -695,6 +693,45 @@ store_group(WeirGroups *groups, const WeirGroup *group, TupleTableSlot *slot)
 		nulls++;
 	}
 	ExecStoreVirtualTuple(slot);
+}
+
+/* The row type of a segment of this plan. */
+static TupleDesc
+partial_desc(const WeirPlan *plan)
+{
+	int			n;
+	WeirOutput *columns = weir_plan_partial_columns(plan, &n);
+	TupleDesc	desc = CreateTemplateTupleDesc(n);
+
+	for (int i = 0; i < n; i++)
+		TupleDescInitEntry(desc, i + 1, columns[i].name, columns[i].type,
+						   columns[i].typmod, 0);
+	return desc;
+}
+
+int64
+weir_groups_measure(WeirGroups *groups, int64 *bytes)
+{
+	TupleDesc	desc = partial_desc(groups->plan);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
+											  "weir partial row",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext save = MemoryContextSwitchTo(row);
+
+	*bytes = 0;
+	for (WeirGroup *group = groups->all; group != NULL; group = group->next)
+	{
+		store_group(groups, group, slot);
+		*bytes += MAXALIGN(SizeofHeapTupleHeader +
+						   BITMAPLEN(desc->natts)) + sizeof(ItemIdData) +
+			MAXALIGN(heap_compute_data_size(desc, slot->tts_values,
+											slot->tts_isnull));
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(save);
+	ExecDropSingleTupleTableSlot(slot);
+	return groups->ngroups;
 }
 
 int64

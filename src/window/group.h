@@ -63,4 +63,10 @@ extern bool weir_groups_was_advancing(WeirGroups *groups);
  */
 extern int64 weir_groups_flush(WeirGroups *groups, Relation segment);
 
+/*
+ * How many rows weir_groups_flush() would append, and about how many bytes
+ * they would take.
+ */
+extern int64 weir_groups_measure(WeirGroups *groups, int64 *bytes);
+
 #endif							/* WEIR_GROUP_H */

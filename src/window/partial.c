@@ -61,6 +61,28 @@ typedef struct Judgement
 	bool		late_closed;	/* lost one only because it was closed */
 } Judgement;
 
+/* A record that counts in a session; the time is here for the sort. */
+typedef struct Counted
+{
+	TimestampTz time;
+	WeirRecord *record;
+} Counted;
+
+static inline int
+compare_counted(const Counted *a, const Counted *b)
+{
+	if (a->time != b->time)
+		return a->time < b->time ? -1 : 1;
+	return a->record < b->record ? -1 : a->record > b->record;
+}
+
+#define ST_SORT			sort_counted
+#define ST_ELEMENT_TYPE	Counted
+#define ST_COMPARE(a, b)	compare_counted((a), (b))
+#define ST_SCOPE		static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 /* The pass over a batch, and where it stands. */
 typedef struct Pass
 {
@@ -77,7 +99,7 @@ typedef struct Pass
 	bool		retrying;		/* on fresh states */
 
 	/* sessions: the records that count, sorted once all are judged */
-	WeirRecord **counted;
+	Counted    *counted;
 	int			ncounted;
 	bool		sorted;
 	int			added;			/* so many of them are in groups */
@@ -317,7 +339,10 @@ apply_record(Pass *pass, WeirRecord *record, WeirCheckpoint *checkpoint)
 	judgement = is_session(pass) ? judge_session(pass, record) :
 		judge_time(pass, record);
 	if (judgement.verdict == JUDGED_COUNTS && is_session(pass))
-		pass->counted[pass->ncounted++] = record;
+	{
+		pass->counted[pass->ncounted].time = record->event_time;
+		pass->counted[pass->ncounted++].record = record;
+	}
 	else if (judgement.verdict == JUDGED_COUNTS)
 		weir_groups_add(pass->groups, pass->windows.start,
 						judgement.late_bound, pass->retrying);
@@ -338,34 +363,21 @@ finish_record(Pass *pass, WeirCheckpoint *checkpoint)
 	pass->at++;
 }
 
-static int
-compare_times(const void *a, const void *b)
-{
-	const WeirRecord *x = *(WeirRecord *const *) a;
-	const WeirRecord *y = *(WeirRecord *const *) b;
-
-	if (x->event_time != y->event_time)
-		return x->event_time < y->event_time ? -1 : 1;
-	return x < y ? -1 : x > y;
-}
-
 /* Add the records that count to sessions, in the order of their times. */
 static void
 add_to_sessions(Pass *pass)
 {
 	if (!pass->sorted)
-		qsort(pass->counted, pass->ncounted, sizeof(WeirRecord *),
-			  compare_times);
+		sort_counted(pass->counted, pass->ncounted);
 	pass->sorted = true;
 	while (pass->added < pass->ncounted)
 	{
-		WeirRecord *record = pass->counted[pass->added];
+		Counted    *next = &pass->counted[pass->added];
 
 		if (pass->added % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
-		weir_groups_record(pass->groups, record);
-		weir_groups_add_session(pass->groups, record->event_time,
-								pass->retrying);
+		weir_groups_record(pass->groups, next->record);
+		weir_groups_add_session(pass->groups, next->time, pass->retrying);
 		pass->retrying = false;
 		pass->added++;
 	}
@@ -406,7 +418,7 @@ record_at_hand(const Pass *pass)
 	if (pass->at < pass->batch->nrecords)
 		return &pass->batch->records[pass->at];
 	if (pass->sorted && pass->added < pass->ncounted)
-		return pass->counted[pass->added];
+		return pass->counted[pass->added].record;
 	return NULL;
 }
 
@@ -508,7 +520,7 @@ weir_partial_apply(WeirGroups *groups, const WeirPlan *plan,
 	rejects->late = palloc_array(WeirRecord *, batch->nrecords + 1);
 	rejects->late_bound = palloc_array(TimestampTz, batch->nrecords + 1);
 	if (is_session(&pass))
-		pass.counted = palloc_array(WeirRecord *, batch->nrecords + 1);
+		pass.counted = palloc_array(Counted, batch->nrecords + 1);
 	begin_timestamps(batch, checkpoints);
 
 	while ((error = weir_try(run_pass, &pass)) != NULL)

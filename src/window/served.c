@@ -29,6 +29,9 @@
 #include "window/served.h"
 #include "window/watermark.h"
 
+/* Milliseconds between counts of the late records of a view at its limit. */
+#define COUNT_LATE_MS	10000
+
 bool
 weir_view_may_run(const WeirView *view)
 {
@@ -73,6 +76,7 @@ weir_served_load(Oid view, WeirStream *stream)
 	served->context = context;
 	served->view = weir_view_get(view, false);
 	served->stream = stream;
+	served->late_stored = -1;
 	served->plan = weir_plan_of_view(served->view->query);
 	served->rules.lateness = served->view->lateness;
 	served->start = weir_start_of_view(served->view);
@@ -282,6 +286,59 @@ note_healed(const WeirView *view)
 		weir_view_set_status(view->view, WEIR_RUNNING, NULL);
 }
 
+/*
+ * How many of n late records may be stored.  What is stored is counted when
+ * it is not known, and now and then while there is no room.
+ */
+static int
+late_room(WeirServed *served, int n)
+{
+	int64		limit = weir_max_late_events;
+
+	if (limit < 0)
+		return n;
+	if (served->late_stored < 0 ||
+		(served->late_stored + n > limit &&
+		 TimestampDifferenceExceeds(served->late_counted_at,
+									GetCurrentTimestamp(), COUNT_LATE_MS)))
+	{
+		served->late_stored = weir_late_event_count(served->view->view,
+													limit);
+		served->late_counted_at = GetCurrentTimestamp();
+	}
+	return (int) Max(Min(limit - served->late_stored, n), 0);
+}
+
+/*
+ * Keep the late records, as far as there is room for them: a flood of them
+ * must not fill the disk.  The others are counted, in the checkpoint as ever
+ * and as not stored.
+ */
+static void
+store_late(WeirServed *served, const WeirView *view,
+		   const WeirRejects *rejects)
+{
+	TimestampTz up_to = DT_NOBEGIN;
+	int			n;
+
+	if (rejects->nlate == 0 || strcmp(view->on_late, "store") != 0)
+		return;
+	n = late_room(served, rejects->nlate);
+	if (n < rejects->nlate && !served->late_full)
+		ereport(LOG,
+				(errmsg("late records of continuous view \"%s\" are counted but not stored, beyond weir.max_late_events (%d)",
+						get_rel_name(view->view), weir_max_late_events),
+				 errhint("Trim weir.late_event by weir.maintain(late_event_age => ...).")));
+	served->late_full = n < rejects->nlate;
+	weir_late_event_insert(view->view, rejects->late, rejects->late_bound, n);
+	for (int i = n; i < rejects->nlate; i++)
+		up_to = Max(up_to, rejects->late_bound[i]);
+	weir_trimmed_add(view->view, WEIR_UNSTORED_LATE_EVENTS,
+					 rejects->nlate - n, up_to);
+	served->pending_late_stored = served->late_stored < 0 ? -1 :
+		served->late_stored + n;
+}
+
 bool
 weir_served_apply(WeirServed *served, const WeirBatch *batch,
 				  const bool *read_to_end)
@@ -310,14 +367,13 @@ weir_served_apply(WeirServed *served, const WeirBatch *batch,
 	checkpoints = palloc_array(WeirCheckpoint, served->npartitions);
 	memcpy(checkpoints, served->checkpoints,
 		   sizeof(WeirCheckpoint) * served->npartitions);
+	served->pending_late_stored = served->late_stored;
 	if (batch->nrecords > 0)
 	{
 		aggregate_batch(served, batch, &state, checkpoints, &rejects);
 		weir_dead_letter_insert(view->view, served->stream->topic,
 								rejects.dead, rejects.badness, rejects.ndead);
-		if (strcmp(view->on_late, "store") == 0)
-			weir_late_event_insert(view->view, rejects.late,
-								   rejects.late_bound, rejects.nlate);
+		store_late(served, view, &rejects);
 		set_anchors(batch, checkpoints);
 		WEIR_FAULT("flush-rejects");
 	}
@@ -348,5 +404,7 @@ weir_served_committed(WeirServed *served)
 	memcpy(served->checkpoints, served->pending,
 		   sizeof(WeirCheckpoint) * served->npartitions);
 	served->watermark = served->pending_watermark;
+	if (served->pending_late_stored >= 0)
+		served->late_stored = served->pending_late_stored;
 	served->pending = NULL;
 }

@@ -33,6 +33,10 @@ typedef struct WeirServed
 	TimestampTz watermark;		/* W */
 	TimestampTz pending_watermark;
 	bool	   *idle;			/* partitions whose idleness is recorded */
+	int64		late_stored;	/* late records stored, or -1 */
+	int64		pending_late_stored;
+	TimestampTz late_counted_at;	/* when they were counted last */
+	bool		late_full;		/* and there was no room */
 	TimestampTz close_retry_at; /* no close before; 0: at once */
 	int			close_failures;
 } WeirServed;

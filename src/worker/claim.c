@@ -79,6 +79,7 @@ weir_claim_views(WeirSlot *slot, List *views)
 			entry->retry_at > now)
 			continue;
 		give(entry, slot);
+		entry->catch_up.since = 0;
 		claimed = lappend_oid(claimed, lfirst_oid(lc));
 	}
 	LWLockRelease(weir_shared->lock);

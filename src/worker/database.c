@@ -560,6 +560,7 @@ weir_database_main(Datum arg)
 	{
 		long		timeout = reconcile(context);
 
+		weir_worker_publish_usage();
 		MemoryContextSwitchTo(TopMemoryContext);
 		MemoryContextReset(context);
 		weir_worker_wait(timeout);

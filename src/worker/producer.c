@@ -212,6 +212,7 @@ report(Producer *producer)
 	weir_rate_count(&producer->slot->rate, records - producer->slot->records);
 	producer->slot->records = records;
 	LWLockRelease(weir_shared->lock);
+	weir_worker_publish_usage();
 }
 
 /*

@@ -87,6 +87,10 @@ typedef struct Reader
 	bool		doubted;		/* is it the log that was read before? */
 	TimestampTz began;			/* 0: nothing collected yet */
 
+	/* the batch before it, for weir.max_rate */
+	TimestampTz paced_since;
+	int			paced_records;
+
 	/* when things were done last */
 	TimestampTz quiet_since;	/* waiting for any message, or 0 */
 	TimestampTz assigned_at;
@@ -618,12 +622,30 @@ tend_views(Reader *reader, bool wrote)
 	reader->reclaim |= weir_tend_views(reader->assignment, wrote, reclaim);
 }
 
+/*
+ * The consumer group under which a view's positions are published, or NULL if
+ * the view is gone: weir.<database>.<view>, with its schema before it if that
+ * is not public.
+ */
+static char *
+group_name(Oid view)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+	char	   *schema = get_namespace_name(get_rel_namespace(view));
+	char	   *name = get_rel_name(view);
+
+	if (database == NULL || schema == NULL || name == NULL)
+		return NULL;
+	if (strcmp(schema, "public") == 0)
+		return psprintf("weir.%s.%s", database, name);
+	return psprintf("weir.%s.%s.%s", database, schema, name);
+}
+
 /* Publish positions for lag tools, now and then. */
 static void
 publish_positions(Reader *reader)
 {
 	WeirAssignment *assignment = reader->assignment;
-	char	   *database;
 	List	   *names = NIL;
 	ListCell   *lc;
 	ListCell   *name;
@@ -639,19 +661,19 @@ publish_positions(Reader *reader)
 		return;
 	}
 	MemoryContextSwitchTo(reader->context);
-	database = get_database_name(MyDatabaseId);
 	foreach(lc, assignment->served)
 		names = lappend(names,
-						psprintf("weir.%s.%s", database,
-								 get_rel_name(((WeirServed *) lfirst(lc))->view->view)));
+						group_name(((WeirServed *) lfirst(lc))->view->view));
 	weir_worker_commit();
 	MemoryContextSwitchTo(reader->context);
 	forboth(lc, assignment->served, name, names)
 	{
 		WeirServed *served = lfirst(lc);
-		WeirPosition *positions = palloc_array(WeirPosition,
-											   served->npartitions);
+		WeirPosition *positions;
 
+		if (lfirst(name) == NULL)
+			continue;
+		positions = palloc_array(WeirPosition, served->npartitions);
 		for (int p = 0; p < served->npartitions; p++)
 		{
 			positions[p].partition = p;
@@ -692,19 +714,25 @@ drop_forbidden(Reader *reader)
 	reader->assigned = reader->assignment->served != NIL;
 }
 
-/* A reader that is catching up keeps below weir.max_rate. */
-static void
-keep_rate(Reader *reader, TimestampTz began, int nrecords)
+/*
+ * A reader that is catching up keeps below weir.max_rate: the batch before
+ * takes as long as its records may, whatever wakes us in the meantime.
+ */
+static bool
+rest(Reader *reader)
 {
 	long		needed;
 	long		taken;
 
-	if (weir_max_rate == 0 || reader->slot->main || nrecords == 0)
-		return;
-	needed = (long) (nrecords * 1000.0 / weir_max_rate);
-	taken = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
-	if (needed > taken)
-		weir_worker_wait(needed - taken);
+	if (weir_max_rate == 0 || reader->slot->main)
+		return false;
+	needed = (long) (reader->paced_records * 1000.0 / weir_max_rate);
+	taken = TimestampDifferenceMilliseconds(reader->paced_since,
+											GetCurrentTimestamp());
+	if (needed <= taken)
+		return false;
+	weir_worker_wait(needed - taken);
+	return true;
 }
 
 /*
@@ -734,17 +762,15 @@ turn(Reader *reader)
 		reader->heard = false;
 		begin_batch(reader);
 	}
-	if (collect(reader))
+	if (!rest(reader) && collect(reader))
 	{
-		TimestampTz began = reader->began;
-		int			nrecords = reader->batch.nrecords;
-
+		reader->paced_since = reader->began;
+		reader->paced_records = reader->batch.nrecords;
 		if (!commit_batch(reader, NULL))
 			return false;
-		wrote = nrecords > 0;
+		wrote = reader->paced_records > 0;
 		reader->quiet_since = 0;
 		begin_batch(reader);
-		keep_rate(reader, began, nrecords);
 	}
 	if (reader->doubted)
 	{

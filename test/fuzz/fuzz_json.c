@@ -78,6 +78,23 @@ check_value(const WeirJsonShape *shape, const WeirJsonValue *value,
 			 strcmp(error.sqlstate, "22023") == 0);
 }
 
+/* A walk over the members ends with the text's last bracket. */
+static void
+check_members(const WeirJsonShape *shape, const char *str, size_t size)
+{
+	WeirJsonMembers members;
+	WeirJsonValue key;
+	WeirJsonValue value;
+
+	weir_json_members(&members, str, size);
+	while (weir_json_next_member(&members, &key, &value))
+	{
+		check_value(shape, &key, str, size);
+		check_value(shape, &value, str, size);
+	}
+	must(members.at < str + size);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -97,5 +114,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(weir_value_utf8_prefix(str, size) == size);
 	for (int f = 0; f < NFIELDS; f++)
 		check_value(shape, &values[f], str, size);
+	check_members(shape, str, size);
 	return 0;
 }

@@ -10,6 +10,7 @@
  *	admin delete-topic PORT NAME
  *	admin delete-records PORT NAME PARTITION OFFSET
  *	admin end-offsets PORT NAME
+ *	admin group-offsets PORT GROUP
  *	admin produce PORT NAME
  *
  * "topic" and "delete-topic" return when the broker's metadata show the
@@ -259,6 +260,44 @@ print_end_offsets(rd_kafka_t *rk, const char *name)
 	}
 }
 
+/* All that a consumer group has committed. */
+static void
+print_group_offsets(rd_kafka_t *rk, const char *group)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_ListConsumerGroupOffsets_t *request;
+	const rd_kafka_group_result_t **groups;
+	const rd_kafka_topic_partition_list_t *list;
+	rd_kafka_event_t *event;
+	size_t		n;
+
+	request = rd_kafka_ListConsumerGroupOffsets_new(group, NULL);
+	rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, NULL, queue);
+	event = admin_answer(queue);
+	groups = rd_kafka_ListConsumerGroupOffsets_result_groups
+		(rd_kafka_event_ListConsumerGroupOffsets_result(event), &n);
+	if (n != 1 || rd_kafka_group_result_error(groups[0]))
+		fail("could not read the offsets of group \"%s\"", group);
+	list = rd_kafka_group_result_partitions(groups[0]);
+	for (int i = 0; list != NULL && i < list->cnt; i++)
+		printf("%s\t%d\t%lld\n", list->elems[i].topic,
+			   list->elems[i].partition, (long long) list->elems[i].offset);
+	rd_kafka_event_destroy(event);
+	rd_kafka_ListConsumerGroupOffsets_destroy(request);
+	rd_kafka_queue_destroy(queue);
+}
+
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *found = c ? strchr(digits, c) : NULL;
+
+	if (found == NULL)
+		fail("a key or value is not hexadecimal");
+	return (int) (found - digits);
+}
+
 /* Decode hexadecimal text in place; NULL for \N. */
 static char *
 decode_hex(char *hex, size_t *len)
@@ -266,14 +305,8 @@ decode_hex(char *hex, size_t *len)
 	*len = 0;
 	if (strcmp(hex, "\\N") == 0)
 		return NULL;
-	for (char *p = hex; *p; p += 2)
-	{
-		unsigned int byte;
-
-		if (p[1] == '\0' || sscanf(p, "%2x", &byte) != 1)
-			fail("\"%s\" is not hexadecimal", p);
-		hex[(*len)++] = (char) byte;
-	}
+	for (const char *p = hex; *p; p += 2)
+		hex[(*len)++] = (char) (hex_digit(p[0]) << 4 | hex_digit(p[1]));
 	return hex;
 }
 
@@ -329,7 +362,7 @@ main(int argc, char **argv)
 	rd_kafka_t *rk;
 
 	if (argc < 4)
-		fail("expected a verb, a port and a topic");
+		fail("expected a verb, a port and a name");
 	rk = connect_to(argv[2], strcmp(verb, "produce") == 0 ? "true" : "false");
 	if (strcmp(verb, "topic") == 0 && argc >= 5)
 		create_topic(rk, argv[3], atoi(argv[4]), argc - 5, argv + 5);
@@ -339,6 +372,8 @@ main(int argc, char **argv)
 		delete_records(rk, argv[3], atoi(argv[4]), atoll(argv[5]));
 	else if (strcmp(verb, "end-offsets") == 0 && argc == 4)
 		print_end_offsets(rk, argv[3]);
+	else if (strcmp(verb, "group-offsets") == 0 && argc == 4)
+		print_group_offsets(rk, argv[3]);
 	else if (strcmp(verb, "produce") == 0 && argc == 4)
 		produce(rk, argv[3]);
 	else

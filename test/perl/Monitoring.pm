@@ -50,7 +50,8 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(
   $prometheus_dir
   exporter_start exporter_stop exporter_text exporter_log
-  prometheus_start prometheus_get prometheus_samples prometheus_poll
+  prometheus_start prometheus_url prometheus_get prometheus_samples
+  prometheus_poll
   alerts alerts_poll promtool_ok yaml_file wait_for
 );
 
@@ -61,6 +62,9 @@ our $prometheus_dir = abs_path("$here/../../prometheus");
 
 # Of each program that was started: pid, port, log.
 my %running;
+
+# The exporter's, so that Prometheus finds it again.
+my $exporter_port;
 
 =over
 
@@ -130,7 +134,8 @@ sub _get
 =item exporter_start(node, role [, database])
 
 Starts the exporter with F<prometheus/queries.yaml>, by the variables that
-F<docs/monitoring.md> names, and tests that it answers.
+F<docs/monitoring.md> names, and tests that it answers.  Its port is always the
+same.
 
 =item exporter_text() exporter_log() exporter_stop()
 
@@ -141,7 +146,7 @@ What it answers to C</metrics>, and what it has logged.
 sub exporter_start
 {
 	my ($node, $role, $database) = @_;
-	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $port = $exporter_port //= PostgreSQL::Test::Cluster::get_free_port();
 
 	_start(
 		'prometheus-postgres-exporter',
@@ -198,11 +203,10 @@ sub prometheus_start
 {
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $dir  = PostgreSQL::Test::Utils::tempdir('prometheus');
-	my $exporter = $running{'prometheus-postgres-exporter'}{port};
 
 	mkdir "$dir/rules" or croak "could not create \"$dir/rules\": $!";
 	_adapt('prometheus.yml', $dir,
-		sub { s/exporter:9187/127.0.0.1:$exporter/; s/_interval: 5s/_interval: 1s/g; });
+		sub { s/exporter:9187/127.0.0.1:$exporter_port/; s/_interval: 5s/_interval: 1s/g; });
 	_adapt('rules/pg_weir.rules.yml', $dir, sub { s/\[5m\]/[10s]/g });
 	_start(
 		'prometheus', $port, {},
@@ -211,6 +215,17 @@ sub prometheus_start
 		"--web.listen-address=127.0.0.1:$port",
 		'--log.level=warn');
 	return wait_for(sub { _get('prometheus', '/-/ready') }, 'Prometheus is ready');
+}
+
+=item prometheus_url()
+
+Its address, without a slash at the end.
+
+=cut
+
+sub prometheus_url
+{
+	return "http://127.0.0.1:$running{prometheus}{port}";
 }
 
 =item prometheus_get(path, parameter => value ...)
@@ -232,7 +247,7 @@ sub prometheus_get
 {
 	my ($path, %parameters) = @_;
 	my $http   = HTTP::Tiny->new(timeout => 30);
-	my $answer = $http->get("http://127.0.0.1:$running{prometheus}{port}/api/v1/$path?"
+	my $answer = $http->get(prometheus_url() . "/api/v1/$path?"
 		  . $http->www_form_urlencode(\%parameters));
 	my $json = eval { decode_json($answer->{content}) };
 

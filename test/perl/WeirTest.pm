@@ -67,7 +67,7 @@ our @EXPORT = qw(
   weir_node poll_ok same_rows row_differences
   need_kafka kafka_start kafka_stop kafka_kill kafka_signal kafka_bootstrap
   kafka_topic kafka_delete_topic kafka_delete_records kafka_end_offsets
-  kafka_produce
+  kafka_produce kafka_groups kafka_group_offsets
   kcat_dump kcat_load kcat_count kcat_produce
   broker_start broker_stop broker_bootstrap broker
 );
@@ -226,6 +226,14 @@ kafka_delete_topic(name) kafka_delete_records(name, partition, offset)
 
 A list with one offset a partition.
 
+=item kafka_group_offsets(group)
+
+What a consumer group has committed: "topic<TAB>partition<TAB>offset" lines.
+
+=item kafka_groups(option ...)
+
+What Kafka's own C<kafka-consumer-groups> prints.
+
 =item kafka_produce(name, [partition, timestamp, key, value] ...)
 
 Any bytes; timestamp in ms, undef for now; undef for a NULL key or value.
@@ -337,6 +345,18 @@ sub kafka_end_offsets
 
 	return map { (split /\t/)[1] }
 	  split /\n/, _kafka('end-offsets', $kafka{port}, $topic);
+}
+
+sub kafka_group_offsets
+{
+	my ($group) = @_;
+
+	return _kafka('group-offsets', $kafka{port}, $group);
+}
+
+sub kafka_groups
+{
+	return _kafka('groups', $kafka{port}, @_);
 }
 
 sub kafka_produce

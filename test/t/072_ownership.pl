@@ -306,7 +306,7 @@ is(sql('SELECT count(*) FROM weir.view'), '0', 'DROP OWNED drops the views');
 is( sql(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'weir_data'::regnamespace}),
 	'0', 'and what lies behind them');
 is(sql("SELECT count(*) FROM weir.$_"), '0', "nothing is left in weir.$_")
-  foreach qw(view_state checkpoint armed dead_letter late_event exception);
+  foreach qw(view_state checkpoint armed dead_letter late_event exception trimmed);
 sql('DROP OWNED BY alice; DROP ROLE carol');
 pass('the role can be dropped');
 

@@ -105,7 +105,8 @@ sub nothing_left
 				UNION ALL SELECT 'armed', view FROM weir.armed
 				UNION ALL SELECT 'dead_letter', view FROM weir.dead_letter
 				UNION ALL SELECT 'late_event', view FROM weir.late_event
-				UNION ALL SELECT 'exception', view FROM weir.exception) x (t, r)
+				UNION ALL SELECT 'exception', view FROM weir.exception
+				UNION ALL SELECT 'trimmed', view FROM weir.trimmed) x (t, r)
 			WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r)}),
 		'', "$name: no catalog row is left");
 	is( $node->safe_psql($database, 'SELECT count(*) FROM weir.view'),

@@ -23,7 +23,8 @@ kafka_topic('shop', 3);
 
 my $node = weir_node('main', conf => '
 weir.batch_time = 100
-weir.max_rate = 40000
+weir.batch_rows = 5000
+weir.max_rate = 10000
 wal_level = replica
 ');
 my $bootstrap = kafka_bootstrap();
@@ -72,10 +73,12 @@ sub record
 # An empty database, and another one
 #
 
+poll_ok($node, 'postgres', 'SELECT count(*) = 1 FROM weir.stat_worker',
+	'the database worker is there');
 is_deeply(
 	all_answer($node, 'empty database'),
 	{ map { $_ => $_ eq 'stat_worker' ? 1 : 0 } @views },
-	'there is only the database worker') or diag(sql('TABLE weir.stat_worker'));
+	'and nothing else');
 
 #
 # A topic with known records: some an hour old, some bad, some late
@@ -102,9 +105,6 @@ sql(q{
 	SELECT weir.wait('sales', '2 minutes');
 	});
 my @ends = kafka_end_offsets('shop');
-
-# A time by which all of it was committed: latencies are below it.
-my $committed = time();
 
 is( sql(q{SELECT string_agg(concat_ws(':', end_offset, lag, lag_seconds), ' ' ORDER BY partition)
 	FROM weir.stat_partition WHERE view = 'sales'::regclass}),
@@ -146,13 +146,15 @@ my $laws = q{
 	FROM weir.stat_latency};
 
 is(sql($laws), 't', 'buckets are cumulative and bounds ascend');
-is( sql(q{SELECT event_seconds_count = (SELECT sum(read) FROM weir.checkpoint) FROM weir.stat_latency}),
-	't', 'each record read was measured once');
+# What is measured of a batch is there a moment after its rows.
+poll_ok($node, 'postgres',
+	q{SELECT event_seconds_count = (SELECT sum(read) FROM weir.checkpoint) FROM weir.stat_latency},
+	'each record read was measured once');
 is( sql(q{SELECT commit_seconds_count - (SELECT batches FROM weir.stat_worker WHERE kind = 'reader') FROM weir.stat_latency}),
 	'0', 'each batch was measured once');
 
 # All records had the same timestamp, about an hour ago.
-my $most = $committed - $ms_ago / 1000;
+my $most = time() - $ms_ago / 1000;
 my ($sum, $half, $two) = split /\|/, sql(q{
 	SELECT event_seconds_sum / event_seconds_count,
 	       event_seconds_bucket[array_position(event_seconds, 1800)],
@@ -174,9 +176,10 @@ is(sql('SELECT events_per_second, last_commit IS NULL, commit_ms IS NULL FROM we
 is(sql('TABLE weir.checkpoint ORDER BY partition'), $before, 'but no counter');
 kafka_produce('shop', map { record(0, 0, 1) } 1 .. 10);
 sql(q{SELECT weir.wait('sales', '2 minutes')});
-is( sql(q{SELECT event_seconds_count, event_seconds_sum BETWEEN 0 AND 10 * 600, read
-	FROM weir.stat_latency JOIN weir.stat_view USING (view)}),
-	'10|t|633', 'from there on only what is new is measured');
+poll_ok($node, 'postgres',
+	q{SELECT event_seconds_count, event_seconds_sum BETWEEN 0 AND 10 * 600, read
+	FROM weir.stat_latency JOIN weir.stat_view USING (view)},
+	'from there on only what is new is measured', '10|t|633');
 
 #
 # Lag, in messages and in seconds; a paused view
@@ -202,7 +205,7 @@ is( sql(q{SELECT s.status, s.pid IS NULL, s.lag, s.lag_seconds = p.lag_seconds,
 	WHERE s.view = 'sales'::regclass AND p.partition = 1}),
 	'paused|t|4|t|t', 'in seconds it is behind by the age of its newest record');
 cmp_ok(sql(q{SELECT lag_seconds FROM weir.stat_view WHERE view = 'sales'::regclass}),
-	'>=', time() - $committed > 0 ? HOUR - 1 : 0, 'which is an hour old');
+	'>=', HOUR, 'which is an hour old');
 sql(q{SELECT weir.resume('sales'); SELECT weir.wait('sales', '2 minutes')});
 is(sql(q{SELECT lag, lag_seconds FROM weir.stat_view WHERE view = 'sales'::regclass}),
 	'0|0', 'no lag once it has caught up');
@@ -243,7 +246,13 @@ poll_ok($node, 'postgres',
 	"SELECT abs(cpu_seconds - @{[ cpu_of($reader) ]}) < 0.3 FROM weir.stat_worker WHERE pid = $reader",
 	'CPU time is that of /proc');
 my $rss = sql("SELECT rss_bytes FROM weir.stat_worker WHERE pid = $reader");
-cmp_ok(abs($rss - rss_of($reader)), '<', 0.2 * rss_of($reader), 'memory is that of /proc');
+cmp_ok(abs($rss - rss_of($reader)), '<', 0.3 * rss_of($reader), 'memory is that of /proc');
+foreach my $pid (split /\n/, sql('SELECT pid FROM weir.stat_worker'))
+{
+	poll_ok($node, 'postgres',
+		"SELECT abs(cpu_seconds - @{[ cpu_of($pid) ]}) < 0.3 FROM weir.stat_worker WHERE pid = $pid",
+		"that of the others too") if $pid != $reader;
+}
 is( sql(q{SELECT count(*) FROM weir.stat_worker WHERE cpu_seconds IS NULL OR cpu_seconds <= 0 OR rss_bytes < 1000000}),
 	'0', 'every worker says what it uses');
 
@@ -258,16 +267,26 @@ my $progress = q{FROM weir.stat_progress_catch_up p JOIN weir.stat_view v USING 
 poll_ok($node, 'postgres', "SELECT count(*) = 1 $progress", 'it is seen catching up');
 is( sql(qq{SELECT datname, offsets_total, p.pid = v.pid,
 	offsets_done = (SELECT sum(next_offset) FROM weir.checkpoint c WHERE c.view = 'second'::regclass),
-	eta BETWEEN '1 second' AND '60 seconds' $progress}),
+	eta BETWEEN '1 second' AND '200 seconds' $progress}),
 	'postgres|400000|t|t|t', 'with offsets done as in its checkpoint, and a time to go');
 my $done = sql("SELECT offsets_done $progress");
 poll_ok($node, 'postgres',
 	"SELECT offsets_done > $done $progress UNION ALL SELECT true FROM weir.stat_view WHERE view = 'second'::regclass AND lag = 0 LIMIT 1",
 	'it goes on');
+
+# What wakes a reader does not make it faster.
+my $applied = q{SELECT sum(next_offset) FROM weir.checkpoint WHERE view = 'second'::regclass};
+my ($since, $applied_then) = split /\|/, sql("SELECT clock_timestamp(), ($applied)");
+sql('SELECT pg_reload_conf()') foreach 1 .. 40;
+is(sql("SELECT ($applied) - $applied_then <= 10000 * extract(epoch FROM clock_timestamp() - '$since') + 2 * 4 * current_setting('weir.batch_rows')::int"),
+	't', 'and keeps below weir.max_rate, however often it is woken');
+sql('ALTER SYSTEM SET weir.max_rate = 0');
+sql('SELECT pg_reload_conf()');
 sql(q{SELECT weir.wait('second', '2 minutes')});
 poll_ok($node, 'postgres', 'SELECT count(*) = 0 FROM weir.stat_progress_catch_up', 'and comes to the end');
-is( sql(q{SELECT count(*) FROM weir.stat_latency l WHERE view IN ('first'::regclass, 'second'::regclass)
-	AND event_seconds_count = 400000}), '2', 'each record was measured once for each view');
+poll_ok($node, 'postgres',
+	q{SELECT count(*) FROM weir.stat_latency l WHERE view IN ('first'::regclass, 'second'::regclass)
+	AND event_seconds_count = 400000}, 'each record was measured once for each view', '2');
 is(sql("SELECT bool_and(l) FROM ($laws) x(l)"), 't', 'the laws of histograms hold for all views');
 
 #
@@ -300,10 +319,13 @@ foreach my $forbidden ('SELECT error FROM weir.view', 'SELECT weir.stat_reset()'
 	like($stderr, qr/permission denied/, "nor may it: $forbidden");
 }
 all_answer($node, 'a role with nothing', 'SET ROLE nobody; ');
-is_deeply(
+
+# Readers come and go while the view is tried again.
+my ($seen, $all) = (
 	all_answer($node, 'a member of pg_monitor', 'SET ROLE monitor; '),
-	all_answer($node, 'a superuser'),
-	'pg_monitor sees all rows of all owners');
+	all_answer($node, 'a superuser'));
+delete $_->{stat_worker} foreach $seen, $all;
+is_deeply($seen, $all, 'pg_monitor sees all rows of all owners');
 
 #
 # A dead broker: what is known stays, and is as old as it says

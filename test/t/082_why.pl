@@ -124,6 +124,8 @@ sql('SELECT * FROM public.shop LIMIT 10');
 kafka_produce('shop', event(1, '10:00:20', 200));
 no_longer('v', 'filtered out by WHERE', 'not all is filtered any more');
 says('v', 'The watermark is 2026-01-01 09:59:56\+00.  Partition 0 holds it: its greatest event time is 2026-01-01 10:00:06\+00', 'the partition that is behind holds the watermark');
+says('v', "The newest record is of 2026-01-01 10:00:20\\+00, and all is read: the watermark stands still until another comes.  .*type: ALTER FOREIGN TABLE public.shop OPTIONS \\(ADD close_timeout '1 minute'\\);",
+	'a quiet stream');
 says('v', 'Next, windows that end at 2026-01-01 10:00:00\+00 close, when the watermark reaches 2026-01-01 10:00:00\+00: it has 4 s to go',
 	'what closes next, and when');
 kafka_produce('shop', event(0, '10:01:30', 200));
@@ -261,7 +263,19 @@ sql(q{SELECT weir.resume('big')});
 says('big', "No space is reclaimed because session $pid of user \\S+ holds a snapshot, since", 'a session holds a snapshot');
 type_it('big', 'No space is reclaimed');
 no_longer('big', 'No space is reclaimed', 'it is gone');
-eval { $session->quit };
+eval { $session->quit };		# it may have noticed
+
+# Under READ COMMITTED only a lock is left of what was read.
+start_big('locked');
+$session = $node->background_psql('postgres');
+$session->query_safe('BEGIN; SELECT count(*) FROM locked');
+$pid = $session->query_safe('SELECT pg_backend_pid()');
+sql(q{SELECT weir.resume('locked')});
+says('locked', "No space is reclaimed because session $pid of user \\S+ holds a lock on what it has read of the view, since",
+	'a session holds a lock');
+$session->query_safe('COMMIT');
+no_longer('locked', 'No space is reclaimed', 'it has committed');
+$session->quit;
 
 start_big('bigger');
 sql(q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM bigger; CREATE TABLE t (); PREPARE TRANSACTION 'forgotten';
@@ -270,7 +284,7 @@ sql(q{SELECT weir.resume('bigger')});
 says('bigger', q{No space is reclaimed because prepared transaction 'forgotten' holds}, 'a prepared transaction holds it');
 sql(q{ROLLBACK PREPARED 'forgotten'});
 no_longer('bigger', 'No space is reclaimed', 'it is rolled back');
-sql('DROP FOREIGN TABLE big_events, bigger_events CASCADE');
+sql('DROP FOREIGN TABLE big_events, locked_events, bigger_events CASCADE');
 
 #
 # No place: to catch up, among the workers, in shared memory
@@ -326,6 +340,30 @@ sql('DROP MATERIALIZED VIEW few_1');
 no_longer('beyond', 'all places are taken', 'a place is free');
 poll_ok($node, 'postgres', q{SELECT sum(events) = 10 FROM beyond}, 'and the view gets it');
 sql('DROP FOREIGN TABLE few CASCADE');
+
+# The 4096 partitions of a cluster
+foreach my $i (1 .. 5)
+{
+	sql(qq{
+		CREATE FOREIGN TABLE wide_$i (event_type text, ts timestamptz OPTIONS (field 'timestamp'))
+		SERVER generator OPTIONS (kind 'ecommerce', start '2024-01-01 10:00:00+00', rate '10',
+			"limit" '10', partitions '1024', event_time 'ts');
+		CREATE MATERIALIZED VIEW wide_view_$i WITH (weir.continuous) AS
+		SELECT window_start, window_end, count(*) AS events
+		FROM wide_$i, weir.tumble(ts, '1 minute') GROUP BY window_start, window_end;
+		});
+	poll_ok($node, 'postgres', "SELECT sum(read) = 10 FROM weir.checkpoint WHERE view = 'wide_view_$i'::regclass",
+		"stream $i of 1024 partitions is read");
+}
+says('wide_view_5', 'Shared memory holds 4096 partitions of streams of the cluster, and all places are taken',
+	'there is no place for its partitions');
+is( sql(q{SELECT status, lag IS NULL, read FROM weir.stat_view WHERE view = 'wide_view_5'::regclass}),
+	'running|t|10', 'its lag is not known, but it runs');
+like(slurp_file($node->logfile), qr/WARNING:  no room for the partitions of stream public\.wide_\d in shared memory/, 'the log says it');
+sql('DROP FOREIGN TABLE wide_1, wide_2 CASCADE');
+no_longer('wide_view_5', 'all places are taken', 'there is place again');
+poll_ok($node, 'postgres', q{SELECT lag FROM weir.stat_view WHERE view = 'wide_view_5'::regclass}, 'and its lag is known', '0');
+sql('DROP FOREIGN TABLE wide_3, wide_4, wide_5 CASCADE');
 
 # As many workers as there may be; then too few processes.
 $node->append_conf('postgresql.conf', 'weir.max_workers = 2');

@@ -9,6 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -392,9 +393,54 @@ test_lengths(void)
 	ok(all, "strings of every length at every place");
 }
 
+/* Walk over a text's members and tell them: "key=kind:value;" each. */
+static bool
+members_are(const char *str, const char *expected)
+{
+	static const char *const kinds[] = {
+		"absent", "null", "true", "false", "number", "string", "object",
+		"array"
+	};
+	Fixture    *fixture = scan("unwanted", str);
+	bool		good = fixture->good;
+	WeirJsonMembers members;
+	WeirJsonValue key;
+	WeirJsonValue value;
+	char		found[1000] = "";
+
+	weir_json_members(&members, fixture->str, good ? fixture->len : 0);
+	while (good && weir_json_next_member(&members, &key, &value))
+		snprintf(found + strlen(found), sizeof(found) - strlen(found),
+				 "%.*s%s=%s:%.*s%s;", (int) key.len, key.start,
+				 key.escaped ? "!" : "", kinds[value.kind], (int) value.len,
+				 value.start, value.escaped ? "!" : value.plain ? "." : "");
+	release(fixture);
+	if (strcmp(found, expected) != 0)
+		printf("# got %s\n", found);
+	return good && strcmp(found, expected) == 0;
+}
+
+static void
+test_members(void)
+{
+	ok(members_are("{}", "") && members_are(" { \n } ", ""), "no members");
+	ok(members_are("{\"a\": 1, \"b\" :\"x\",\"a\":null}",
+				   "a=number:1.;b=string:x;a=null:null;"),
+	   "members as they stand, equal keys too");
+	ok(members_are("{\"o\":{\"x\":[1,{\"}\":\"]\\\"\"}]} ,\"a\":[],\"t\":true, \"f\" : false }",
+				   "o=object:{\"x\":[1,{\"}\":\"]\\\"\"}]};a=array:[];t=true:true;f=false:false;"),
+	   "what is inside is passed over");
+	ok(members_are("{\"\\u0061\\\\\":\"\\\"\",\"\":\"\"}",
+				   "\\u0061\\\\!=string:\\\"!;=string:;"), "escapes");
+	ok(members_are("{\"a\":-1.5e+3,\"b\":-0,\"c\":-0.10,\"d\":1E5,\"e\":12}",
+				   "a=number:-1.5e+3;b=number:-0;c=number:-0.10.;d=number:1E5;e=number:12.;"),
+	   "numbers, and which are plain");
+}
+
 int
 main(void)
 {
+	test_members();
 	test_kinds();
 	test_paths();
 	test_equal_keys();
