@@ -275,6 +275,13 @@ CREATE FUNCTION weir._hop_count(size interval, slide interval, timezone text, or
 CREATE FUNCTION weir._hop_even(size interval, slide interval, timezone text, origin timestamp) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_hop_even';
 
+COMMENT ON FUNCTION weir._tumble_start(timestamptz, interval, text, timestamp) IS 'start of the window of weir.tumble that a time is in';
+COMMENT ON FUNCTION weir._tumble_end(timestamptz, interval, text, timestamp) IS 'its end';
+COMMENT ON FUNCTION weir._hop_start(timestamptz, int, interval, interval, text, timestamp) IS 'start of the nth newest window of weir.hop that has begun by a time';
+COMMENT ON FUNCTION weir._hop_end(timestamptz, int, interval, interval, text, timestamp) IS 'its end, which that time may have passed';
+COMMENT ON FUNCTION weir._hop_count(interval, interval, text, timestamp) IS 'how many windows of weir.hop a time is in at most';
+COMMENT ON FUNCTION weir._hop_even(interval, interval, text, timestamp) IS 'is a time in exactly so many';
+
 -- Made so that PostgreSQL inlines them: no SET, not strict, immutable.
 CREATE FUNCTION weir.tumble(ts timestamptz, size interval, timezone text DEFAULT 'UTC', origin timestamp DEFAULT NULL)
     RETURNS TABLE (window_start timestamptz, window_end timestamptz)
@@ -307,6 +314,11 @@ CREATE FUNCTION weir._cumulate_count(ts timestamptz, size interval, step interva
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_count';
 CREATE FUNCTION weir._cumulate_distinct(size interval, step interval, timezone text, origin timestamp) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_cumulate_distinct';
+
+COMMENT ON FUNCTION weir._cumulate_start(timestamptz, interval, interval, text, timestamp) IS 'start of the windows of weir.cumulate that a time is in';
+COMMENT ON FUNCTION weir._cumulate_end(timestamptz, int, interval, interval, text, timestamp) IS 'end of the nth of them, the shortest first';
+COMMENT ON FUNCTION weir._cumulate_count(timestamptz, interval, interval, text, timestamp) IS 'how many they are';
+COMMENT ON FUNCTION weir._cumulate_distinct(interval, interval, text, timestamp) IS 'do they always end at different times';
 
 -- The windows of a time are numbered from the first to end; two are the same
 -- only where a zone skipped a whole day.

@@ -36,6 +36,17 @@ is( $node->safe_psql(
 	'',
 	'every column has a comment');
 
+is( $node->safe_psql(
+		'postgres', q{
+		SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
+		WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+		  AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_weir')
+		  AND classid IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass,
+		                  'pg_foreign_data_wrapper'::regclass, 'pg_foreign_server'::regclass)
+		  AND obj_description(objid, classid::regclass::name) IS NULL}),
+	'',
+	'every object has a comment');
+
 # Options: the first column of each table in a section, against the list in
 # the hint of the error that a wrong option gets.
 my $reference = slurp_file("$docs/reference.md");
