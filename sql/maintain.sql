@@ -131,6 +131,20 @@ SELECT * FROM weir.late_events(1);
 SELECT weir.decode(NULL::events, NULL);
 
 --
+-- A query that cannot be planned any more does not keep weir.why() from telling
+--
+CREATE FUNCTION same(n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT n';
+CREATE MATERIALIZED VIEW unplanned WITH (weir.continuous, weir.retention = '5 days') AS
+SELECT window_start, window_end, sum(same(total_amount)) AS revenue
+FROM events, weir.tumble(ts, '1 day') GROUP BY window_start, window_end;
+REFRESH MATERIALIZED VIEW unplanned;
+SELECT weir.pause('unplanned');
+SELECT why ~ 'go with the next maintenance' AS due FROM weir.why('unplanned') why WHERE why ~ 'retention';
+ALTER FUNCTION same VOLATILE;
+SELECT why FROM weir.why('unplanned') why WHERE why ~ 'paused|retention';
+DROP MATERIALIZED VIEW unplanned;
+
+--
 -- Ages
 --
 SELECT what, view, rows > 0 AS some, error FROM weir.maintain(late_event_age => '0', dead_letter_age => NULL);
