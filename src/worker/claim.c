@@ -80,6 +80,7 @@ weir_claim_views(WeirSlot *slot, List *views)
 			continue;
 		give(entry, slot);
 		entry->catch_up.since = 0;
+		entry->close_retry_at = 0;
 		claimed = lappend_oid(claimed, lfirst_oid(lc));
 	}
 	LWLockRelease(weir_shared->lock);
