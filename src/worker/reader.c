@@ -82,9 +82,7 @@ typedef struct Reader
 	WeirBatch	batch;
 	int			room;			/* records that fit */
 	int		   *count;			/* records by partition */
-	int64	   *eof;			/* end of file seen at, or -1 */
 	Size		bytes;
-	bool		moved;			/* an end moved without records */
 	bool		committing;		/* the last attempt has not succeeded yet */
 	bool		doubted;		/* is it the log that was read before? */
 	TimestampTz began;			/* 0: nothing collected yet */
@@ -142,16 +140,11 @@ begin_batch(Reader *reader)
 	reader->batch.from = palloc_array(int64, n);
 	reader->batch.to = palloc_array(int64, n);
 	reader->count = palloc0_array(int, n);
-	reader->eof = palloc_array(int64, n);
 	for (int p = 0; p < n; p++)
-	{
 		reader->batch.from[p] = reader->batch.to[p] = assignment->position[p];
-		reader->eof[p] = -1;
-	}
 	reader->room = 1024;
 	reader->batch.records = palloc_array(WeirRecord, reader->room);
 	reader->bytes = 0;
-	reader->moved = false;
 	reader->doubted = false;
 	reader->began = 0;
 }
@@ -183,12 +176,7 @@ take_message(Reader *reader, const WeirMessage *message)
 
 	if (message->kind == WEIR_EOF)
 	{
-		reader->eof[p] = message->offset;
-		if (message->offset > batch->to[p])
-		{
-			batch->to[p] = message->offset;
-			reader->moved = true;
-		}
+		batch->to[p] = Max(batch->to[p], message->offset);
 		return;
 	}
 	if (message->offset < batch->to[p])
