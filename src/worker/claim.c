@@ -38,6 +38,7 @@ give(WeirViewEntry *entry, const WeirSlot *slot)
 	entry->slot = slot - weir_shared->slots;
 	entry->generation = slot->generation;
 	entry->waits = WEIR_WAITS_NOT;
+	entry->close_retry_at = 0;	/* its reader tries at once */
 }
 
 /* Is this another reader of the same stream, with the same mapping? */
@@ -80,7 +81,6 @@ weir_claim_views(WeirSlot *slot, List *views)
 			continue;
 		give(entry, slot);
 		entry->catch_up.since = 0;
-		entry->close_retry_at = 0;
 		claimed = lappend_oid(claimed, lfirst_oid(lc));
 	}
 	LWLockRelease(weir_shared->lock);

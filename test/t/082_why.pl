@@ -262,7 +262,7 @@ my $pid = $session->query_safe('SELECT pg_backend_pid()');
 sql(q{SELECT weir.resume('big')});
 says('big', "No space is reclaimed because session $pid of user \\S+ holds a snapshot, since", 'a session holds a snapshot');
 sql(q{CREATE ROLE stranger});
-is(sql(qq{SET ROLE stranger; SELECT why FROM weir.why('big') why WHERE why ~ 'since an unknown time' AND why ~ 'session $pid '}) ne '', 1,
+is(sql(qq{SET ROLE stranger; SELECT count(*) FROM weir.why('big') why WHERE why ~ 'session $pid .*since an unknown time'}), 1,
 	'but since when is for those who may know it');
 type_it('big', 'No space is reclaimed');
 no_longer('big', 'No space is reclaimed', 'it is gone');
