@@ -206,7 +206,8 @@ static void
 tell_window(const DryRun *run)
 {
 	const WeirWindow *window = &run->plan->window;
-	const WeirSpan *pane = &window->pane;
+	const WeirSpan *pane = window->kind == WEIR_CUMULATE ? &window->step :
+		&window->pane;
 	StringInfoData closes;
 
 	ExplainPropertyText("Window", window_text(run), run->es);
