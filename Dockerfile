@@ -3,7 +3,7 @@
 #	docker build -t pg_weir .
 #
 # SUITE is the Debian release and PG the PostgreSQL that it has: bookworm 15,
-# trixie 17.
+# trixie 17 (which pg_weir does not support yet).
 
 ARG SUITE=bookworm
 

@@ -14,11 +14,10 @@ sql()
 
 sql -v "bootstrap_servers=$KAFKA_BOOTSTRAP_SERVERS" -f /shop/shop.sql
 sql -v "password=$GRAFANA_PASSWORD" -f /shop/role.sql
-sql -v "password=$METRICS_PASSWORD" <<'END'
+sql -o /dev/null -v "password=$METRICS_PASSWORD" <<'END'
 CREATE ROLE metrics LOGIN PASSWORD :'password';
 GRANT pg_monitor TO metrics;
 ALTER ROLE metrics SET statement_timeout = '10s';
 CREATE EXTENSION pg_cron;
-SELECT 'SELECT weir.schedule_maintenance()'
-WHERE to_regproc('weir.schedule_maintenance') IS NOT NULL \gexec
+SELECT weir.schedule_maintenance();
 END

@@ -221,7 +221,8 @@ note_arrival(Reader *reader, bool arrived)
 }
 
 /*
- * Take what is here now.  True if the batch is full.
+ * Take what is here now, for as long as a batch may take.  True if the batch
+ * is full.
  */
 static bool
 drain(Reader *reader)
@@ -242,6 +243,8 @@ drain(Reader *reader)
 			take_message(reader, &messages[i]);
 		if (reader->began == 0)
 			reader->began = GetCurrentTimestamp();
+		else if (elapsed(reader->began, weir_batch_time))
+			break;				/* what trickles in must not keep it open */
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (reader->batch.nrecords > nrecords)

@@ -30,7 +30,7 @@ use_windows(
 	by_user  => [ '1 second',         '200 milliseconds' ],
 	by_place => [ '1 second',         '1 second' ]);
 use_cumulate('1 second', '200 milliseconds');
-create_stream($node, 'events', start => '-30 seconds', rate => 400,
+create_stream($node, 'events', start => '-60 seconds', rate => 400,
 	seed => $seed, disorder => '2 seconds', watermark_delay => '3 seconds',
 	late_by => '4 seconds');
 create_views($node, 'events', '');
@@ -154,7 +154,7 @@ my @plan = (
 	(map { [$_] } (\&kill_anywhere) x 2, (\&stop_anywhere) x 2));
 
 poll_ok($node, 'postgres',
-	q{SELECT count(*) = 12 AND min(read) > 0 FROM weir.checkpoint},
+	q{SELECT count(*) = 16 AND min(read) > 0 FROM weir.checkpoint},
 	'the views have begun');
 foreach my $step (shuffle @plan)
 {

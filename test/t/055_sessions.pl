@@ -376,4 +376,29 @@ $node->safe_psql('postgres', "SELECT weir.pause('flowing_$_')")
 load_oracles($node, 'flowing', '3 seconds');
 equal_batch('flowing', 'flowing_', "SEED=$seed, kills", part => 1);
 
+# The last sessions of a stream that has fallen silent close with the clock.
+$node->safe_psql(
+	'postgres', q{
+	CREATE FOREIGN TABLE silent (user_id text, ts timestamptz OPTIONS (field 'timestamp'))
+		SERVER generator OPTIONS (start '2026-01-01 00:00:00Z', rate '10', "limit" '600',
+			users '20', event_time 'ts', watermark_delay '1 second', close_timeout '1 second');
+	CREATE MATERIALIZED VIEW silent_visits WITH (weir.continuous) AS
+	SELECT window_start, window_end, user_id, count(*) AS events
+	FROM silent, weir.session(ts, '500 milliseconds') GROUP BY window_start, window_end, user_id;
+	});
+poll_ok($node, 'postgres',
+	q{SELECT sum(events) = 600 AND max(window_end) <= weir.closed_to('silent_visits')
+	  FROM silent_visits}, 'a silent stream: all sessions close');
+same_rows(
+	$node, 'postgres', 'TABLE silent_visits', q{
+	SELECT min(ts), max(ts) + interval '500 milliseconds', user_id, count(*)
+	FROM (SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY user_id ORDER BY ts) AS nth
+	      FROM (SELECT *, ts - lag(ts) OVER (PARTITION BY user_id ORDER BY ts)
+	                      > interval '500 milliseconds' IS NOT FALSE AS begins
+	            FROM silent) b) n
+	GROUP BY user_id, nth}, 'a silent stream: they equal batch', min => 100);
+is($node->safe_psql('postgres',
+		q{SELECT DISTINCT kind FROM weir.exception WHERE view = 'silent_visits'::regclass}),
+	'close_timeout', 'a silent stream: and it is said');
+
 done_testing();

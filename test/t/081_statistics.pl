@@ -289,6 +289,18 @@ poll_ok($node, 'postgres',
 	AND event_seconds_count = 400000}, 'each record was measured once for each view', '2');
 is(sql("SELECT bool_and(l) FROM ($laws) x(l)"), 't', 'the laws of histograms hold for all views');
 
+# A batch ends by its time though each poll brings something.
+sql(q{
+	CREATE FOREIGN TABLE trickle (ts timestamptz OPTIONS (field 'timestamp')) SERVER generator
+		OPTIONS (rate '5000', partitions '1000', start '-1 second', event_time 'ts');
+	CREATE MATERIALIZED VIEW of_trickle WITH (weir.continuous) AS
+	SELECT window_start, window_end, count(*) FROM trickle, weir.tumble(ts, '1 minute') GROUP BY window_start, window_end;
+	});
+poll_ok($node, 'postgres',
+	q{SELECT commit_seconds_count >= 5 FROM weir.stat_latency WHERE view = 'of_trickle'::regclass},
+	'a stream that always trickles is committed again and again');
+sql('DROP FOREIGN TABLE trickle CASCADE');
+
 #
 # Who may see what
 #
