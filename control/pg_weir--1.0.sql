@@ -635,7 +635,7 @@ COMMENT ON COLUMN weir.view.retention IS 'weir.retention; NULL: closed windows a
 COMMENT ON COLUMN weir.view.settings IS 'settings under which its expressions are evaluated';
 COMMENT ON COLUMN weir.view.status IS 'queued, catching up, running, paused, failed, close_failed or stopped';
 COMMENT ON COLUMN weir.view.status_since IS 'when it took that status';
-COMMENT ON COLUMN weir.view.status_by IS 'who paused it, or what did';
+COMMENT ON COLUMN weir.view.status_by IS 'who set it; NULL: a worker';
 COMMENT ON COLUMN weir.view.error IS 'the last error, until it is overcome';
 COMMENT ON COLUMN weir.view.sqlstate IS 'its SQLSTATE';
 COMMENT ON COLUMN weir.view.error_at IS 'when it was raised';
@@ -692,13 +692,12 @@ COMMENT ON COLUMN weir.late_event.event_time IS 'its event time';
 COMMENT ON COLUMN weir.late_event.late_bound IS 'greatest end of a window that it was late for';
 COMMENT ON COLUMN weir.late_event.key IS 'its key';
 COMMENT ON COLUMN weir.late_event.value IS 'its bytes';
-
 COMMENT ON COLUMN weir.late_event.at IS 'when it was kept';
 
 COMMENT ON COLUMN weir.trimmed.view IS 'the view';
-COMMENT ON COLUMN weir.trimmed.what IS 'closed rows, late events or dead letters';
+COMMENT ON COLUMN weir.trimmed.what IS 'closed rows, late events, dead letters or late events not stored';
 COMMENT ON COLUMN weir.trimmed.rows IS 'how many have gone, in all';
-COMMENT ON COLUMN weir.trimmed.up_to IS 'nothing before it is left';
+COMMENT ON COLUMN weir.trimmed.up_to IS 'windows that end by it are concerned; of dead letters, those kept by it';
 COMMENT ON COLUMN weir.trimmed.at IS 'when some went last';
 
 COMMENT ON COLUMN weir.exception.view IS 'the view';
@@ -812,7 +811,7 @@ COMMENT ON COLUMN weir.stat_latency.commit_seconds_bucket IS 'batches applied an
 COMMENT ON COLUMN weir.stat_latency.commit_seconds_sum IS 'seconds in all';
 COMMENT ON COLUMN weir.stat_latency.commit_seconds_count IS 'batches';
 COMMENT ON COLUMN weir.stat_latency.event_seconds IS 'upper bounds, in seconds';
-COMMENT ON COLUMN weir.stat_latency.event_seconds_bucket IS 'batches within each bound, by the time from a record''s timestamp to the commit';
+COMMENT ON COLUMN weir.stat_latency.event_seconds_bucket IS 'records within each bound, by the time from a record''s timestamp to its commit';
 COMMENT ON COLUMN weir.stat_latency.event_seconds_sum IS 'seconds in all';
 COMMENT ON COLUMN weir.stat_latency.event_seconds_count IS 'how many were measured';
 COMMENT ON COLUMN weir.stat_latency.stats_reset IS 'since when';

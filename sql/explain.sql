@@ -26,6 +26,8 @@ EXPLAIN CREATE MATERIALIZED VIEW per_minute WITH (weir.continuous) AS
 SELECT window_start, window_end, event_type, count(*) AS events, sum(total_amount) AS revenue
 FROM events, weir.tumble(ts, '1 minute')
 GROUP BY window_start, window_end, event_type;
+EXPLAIN CREATE MATERIALIZED VIEW so_far WITH (weir.continuous) AS
+SELECT window_start, window_end, count(*) AS events FROM events, weir.cumulate(ts, '1 day', '1 hour') GROUP BY window_start, window_end;
 EXPLAIN (VERBOSE, COSTS OFF, SUMMARY OFF)
 CREATE MATERIALIZED VIEW other_names (a, b, "C d") WITH (weir.continuous, weir.lateness = '1 hour', weir.emit = final,
     weir.on_late = count, weir.start = '2024-01-01 00:02:00+00') AS

@@ -131,6 +131,24 @@ SELECT * FROM weir.late_events(1);
 SELECT weir.decode(NULL::events, NULL);
 
 --
+-- A query that cannot be planned any more does not keep weir.why() from telling
+--
+CREATE FUNCTION same(n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT n';
+CREATE MATERIALIZED VIEW unplanned WITH (weir.continuous, weir.retention = '5 days') AS
+SELECT window_start, window_end, sum(same(total_amount)) AS revenue
+FROM events, weir.tumble(ts, '1 day') GROUP BY window_start, window_end;
+REFRESH MATERIALIZED VIEW unplanned;
+SELECT weir.pause('unplanned');
+BEGIN;
+SELECT why ~ 'go with the next maintenance' AS due FROM weir.why('unplanned') why WHERE why ~ 'retention';
+-- who has asked keeps no space from being reclaimed
+SELECT count(*) AS locked FROM pg_locks l, weir.view v WHERE l.pid = pg_backend_pid() AND v.view = 'unplanned'::regclass AND l.relation = ANY (v.segments::oid[]);
+COMMIT;
+ALTER FUNCTION same VOLATILE;
+SELECT why FROM weir.why('unplanned') why WHERE why ~ 'paused|retention';
+DROP MATERIALIZED VIEW unplanned;
+
+--
 -- Ages
 --
 SELECT what, view, rows > 0 AS some, error FROM weir.maintain(late_event_age => '0', dead_letter_age => NULL);

@@ -158,4 +158,12 @@ SELECT count(*) AS different FROM (
     (TABLE islands EXCEPT ALL SELECT window_start, window_end, k, events FROM first_rows)) d;
 SELECT weir.closed_to('first_rows') = weir.watermark('first_rows') - interval '1 microsecond' AS closed_to;
 SELECT why FROM weir.why('first_rows') why WHERE why ~ 'session closes';
+-- closed by hand up to the end of a session: that one too
+SELECT min(window_end) AS next_end FROM first_rows WHERE window_end > weir.closed_to('first_rows') \gset
+SELECT weir.advance('first_rows', :'next_end') = :'next_end' AS closed_to;
+SELECT weir.wait('first_rows', '2 minutes');
+SELECT weir.closed_to('first_rows') = :'next_end' AS closed_to, count(*) > 0 AS closed FROM weir_data.first_rows_closed WHERE window_end = :'next_end';
+SELECT count(*) AS different FROM (
+    (SELECT window_start, window_end, k, events FROM first_rows EXCEPT ALL TABLE islands) UNION ALL
+    (TABLE islands EXCEPT ALL SELECT window_start, window_end, k, events FROM first_rows)) d;
 DROP SCHEMA sessions CASCADE;

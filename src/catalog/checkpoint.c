@@ -94,6 +94,21 @@ weir_checkpoint_read(Oid view, int *n)
 	return rows;
 }
 
+void
+weir_counters_add(WeirCounters *sum, const WeirCounters *counters)
+{
+	sum->read += counters->read;
+	sum->aggregated += counters->aggregated;
+	sum->filtered += counters->filtered;
+	sum->late += counters->late;
+	sum->dead_lettered += counters->dead_lettered;
+	sum->skipped += counters->skipped;
+	sum->tombstones += counters->tombstones;
+	sum->gaps += counters->gaps;
+	sum->partly_late += counters->partly_late;
+	sum->late_closed += counters->late_closed;
+}
+
 /*
  * Insert a row, and remember where it is.
  */

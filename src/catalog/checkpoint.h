@@ -31,6 +31,9 @@ typedef struct WeirCounters
 	int64		late_closed;	/* lost a window only because it was closed */
 } WeirCounters;
 
+/* Add the counters of another partition. */
+extern void weir_counters_add(WeirCounters *sum, const WeirCounters *counters);
+
 typedef struct WeirCheckpoint
 {
 	int32		partition;

@@ -68,7 +68,8 @@ enum
 	PRODUCER_NATTS
 };
 
-static HeapTuple find_trimmed(Relation table, Oid view, WeirTrimmedKind kind);
+static HeapTuple find_trimmed(Relation table, Oid view, WeirTrimmedKind kind,
+							  WeirTrimmed *trimmed);
 static List *list_producers(AttrNumber attno, Datum key);
 static WeirProducer *deform_producer(TupleDesc desc, HeapTuple tuple);
 static void update_producer(const char *name, int column, Datum value,
@@ -118,17 +119,8 @@ bool
 weir_trimmed_get(Oid view, WeirTrimmedKind kind, WeirTrimmed *trimmed)
 {
 	Relation	table = weir_table_open("trimmed", AccessShareLock, false);
-	HeapTuple	tuple = find_trimmed(table, view, kind);
-	Datum		values[TRIMMED_NATTS];
-	bool		isnull[TRIMMED_NATTS];
+	HeapTuple	tuple = find_trimmed(table, view, kind, trimmed);
 
-	if (tuple != NULL)
-	{
-		heap_deform_tuple(tuple, RelationGetDescr(table), values, isnull);
-		trimmed->rows = DatumGetInt64(values[TRIMMED_ROWS]);
-		trimmed->up_to = DatumGetTimestampTz(values[TRIMMED_UP_TO]);
-		trimmed->at = DatumGetTimestampTz(values[TRIMMED_AT]);
-	}
 	table_close(table, NoLock);
 	return tuple != NULL;
 }
@@ -149,9 +141,8 @@ weir_trimmed_add(Oid view, WeirTrimmedKind kind, int64 rows,
 
 	if (rows == 0)
 		return;
-	(void) weir_trimmed_get(view, kind, &before);
 	table = weir_table_open("trimmed", RowExclusiveLock, false);
-	old = find_trimmed(table, view, kind);
+	old = find_trimmed(table, view, kind, &before);
 	values[TRIMMED_VIEW] = ObjectIdGetDatum(view);
 	values[TRIMMED_WHAT] = CStringGetTextDatum(trimmed_names[kind]);
 	values[TRIMMED_ROWS] = Int64GetDatum(before.rows + rows);
@@ -167,24 +158,29 @@ weir_trimmed_add(Oid view, WeirTrimmedKind kind, int64 rows,
 }
 
 /*
- * A copy of a row of weir.trimmed, or NULL.
+ * A copy of a row of weir.trimmed, and what it says; or NULL.
  */
 static HeapTuple
-find_trimmed(Relation table, Oid view, WeirTrimmedKind kind)
+find_trimmed(Relation table, Oid view, WeirTrimmedKind kind,
+			 WeirTrimmed *trimmed)
 {
 	SysScanDesc scan = weir_table_scan(table, TRIMMED_VIEW + 1,
 									   ObjectIdGetDatum(view));
 	HeapTuple	found = NULL;
 	HeapTuple	tuple;
-	bool		isnull;
+	Datum		values[TRIMMED_NATTS];
+	bool		isnull[TRIMMED_NATTS];
 
 	while (found == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Datum		what = heap_getattr(tuple, TRIMMED_WHAT + 1,
-										RelationGetDescr(table), &isnull);
-
-		if (strcmp(TextDatumGetCString(what), trimmed_names[kind]) == 0)
-			found = heap_copytuple(tuple);
+		heap_deform_tuple(tuple, RelationGetDescr(table), values, isnull);
+		if (strcmp(TextDatumGetCString(values[TRIMMED_WHAT]),
+				   trimmed_names[kind]) != 0)
+			continue;
+		trimmed->rows = DatumGetInt64(values[TRIMMED_ROWS]);
+		trimmed->up_to = DatumGetTimestampTz(values[TRIMMED_UP_TO]);
+		trimmed->at = DatumGetTimestampTz(values[TRIMMED_AT]);
+		found = heap_copytuple(tuple);
 	}
 	systable_endscan(scan);
 	return found;

@@ -11,7 +11,7 @@
  *		MATERIALIZED VIEW of a continuous view		the same on a VIEW
  *	ALTER [MATERIALIZED] VIEW ... SET (weir. ...)	change options
  *	REFRESH MATERIALIZED VIEW						weir.wait()
- *	EXPLAIN CREATE MATERIALIZED VIEW				explain.c
+ *	EXPLAIN CREATE MATERIALIZED VIEW				explainview.c
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
  *

@@ -206,7 +206,8 @@ static void
 tell_window(const DryRun *run)
 {
 	const WeirWindow *window = &run->plan->window;
-	const WeirSpan *pane = &window->pane;
+	const WeirSpan *pane = window->kind == WEIR_CUMULATE ? &window->step :
+		&window->pane;
 	StringInfoData closes;
 
 	ExplainPropertyText("Window", window_text(run), run->es);
@@ -219,7 +220,8 @@ tell_window(const DryRun *run)
 	if (run->stream->watermark_delay > 0)
 		appendStringInfo(&closes, " - %s",
 						 span_text(0, 0, run->stream->watermark_delay));
-	appendStringInfoString(&closes, " of every partition has reached window_end");
+	appendStringInfo(&closes, " of every partition has %s window_end",
+					 window->kind == WEIR_SESSION ? "passed" : "reached");
 	if (run->create->options.lateness > 0)
 		appendStringInfo(&closes, " + %s",
 						 span_text(0, 0, run->create->options.lateness));
@@ -419,18 +421,6 @@ apply_sample(const DryRun *run, const WeirBatch *batch,
 }
 
 static void
-add_counters(WeirCounters *sum, const WeirCounters *counters)
-{
-	sum->read += counters->read;
-	sum->aggregated += counters->aggregated;
-	sum->filtered += counters->filtered;
-	sum->late += counters->late;
-	sum->partly_late += counters->partly_late;
-	sum->dead_lettered += counters->dead_lettered;
-	sum->tombstones += counters->tombstones;
-}
-
-static void
 analyze(const DryRun *run)
 {
 	ExplainState *es = run->es;
@@ -461,7 +451,7 @@ analyze(const DryRun *run)
 	weir_bounded_close(bounded);
 	apply_sample(run, &batch, checkpoints, &findings);
 	for (int i = 0; i < n; i++)
-		add_counters(&findings.counters, &checkpoints[i].counters);
+		weir_counters_add(&findings.counters, &checkpoints[i].counters);
 
 	ExplainPropertyInteger("Newest Records Read", NULL,
 						   findings.counters.read, es);

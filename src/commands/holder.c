@@ -9,8 +9,8 @@
  * transaction, or of a replication slot or a standby.  A lock is kept to the
  * end of a transaction that has read the view.
  *
- * Whoever asks may know process, user and age, as in pg_stat_activity; what
- * is not shown to everybody there is not told here either.
+ * Whoever asks may know process and user, as in pg_stat_activity; since when
+ * a session's transaction runs is told to those who see it there.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,8 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -27,24 +29,24 @@
 #include "commands/holder.h"
 #include "window/segment.h"
 
-/* Columns: kind, pid, name, since. */
+/* Columns: kind, pid, name, since, role of a session. */
 static const char *const oldest_snapshot =
-"SELECT kind, pid, name, since"
+"SELECT kind, pid, name, since, role"
 " FROM (SELECT CASE backend_type WHEN 'walsender' THEN 'standby' ELSE 'session' END AS kind,"
-"              pid::text, usename::text AS name, coalesce(xact_start, backend_start) AS since,"
+"              pid::text, usename::text AS name, coalesce(xact_start, backend_start) AS since, usesysid AS role,"
 "              greatest(age(backend_xmin), age(backend_xid)) AS age"
 "       FROM pg_stat_activity"
 "       WHERE pid <> pg_backend_pid() AND (datname = current_database() OR backend_type = 'walsender')"
 "      UNION ALL"
-"       SELECT 'prepared', NULL, gid, prepared, age(transaction)"
+"       SELECT 'prepared', NULL, gid, prepared, NULL, age(transaction)"
 "       FROM pg_prepared_xacts WHERE database = current_database()"
 "      UNION ALL"
-"       SELECT 'slot', NULL, slot_name::text, NULL, age(xmin) FROM pg_replication_slots) h"
+"       SELECT 'slot', NULL, slot_name::text, NULL, NULL, age(xmin) FROM pg_replication_slots) h"
 " WHERE age IS NOT NULL AND $1 IS NOT NULL ORDER BY age DESC LIMIT 1";
 
 static const char *const oldest_lock =
 "SELECT CASE WHEN a.pid IS NULL THEN 'prepared' ELSE 'session' END,"
-"       a.pid::text, coalesce(a.usename::text, p.gid), coalesce(a.xact_start, p.prepared)"
+"       a.pid::text, coalesce(a.usename::text, p.gid), coalesce(a.xact_start, p.prepared), a.usesysid"
 " FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
 "      LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction"
 " WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1)"
@@ -58,8 +60,20 @@ typedef struct Holder
 	char	   *kind;			/* NULL: nobody */
 	char	   *pid;
 	char	   *name;
-	char	   *since;			/* may be NULL */
+	char	   *since;			/* NULL: not known, or not to be told */
 } Holder;
+
+/* As pg_stat_activity; a prepared transaction is shown to everybody. */
+static bool
+may_see_since(Oid caller)
+{
+	bool		isnull;
+	Datum		role = SPI_getbinval(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, 5, &isnull);
+
+	return isnull || has_privs_of_role(caller, DatumGetObjectId(role)) ||
+		has_privs_of_role(caller, ROLE_PG_READ_ALL_STATS);
+}
 
 static char *
 copy_column(int column, MemoryContext context)
@@ -75,6 +89,7 @@ static void
 find_holder(const char *query, const WeirView *view, Holder *holder)
 {
 	MemoryContext context = CurrentMemoryContext;
+	Oid			caller = GetUserId();
 	WeirUserContext user;
 	Datum		segments[WEIR_SEGMENTS];
 	Datum		value;
@@ -94,7 +109,8 @@ find_holder(const char *query, const WeirView *view, Holder *holder)
 		holder->kind = copy_column(1, context);
 		holder->pid = copy_column(2, context);
 		holder->name = copy_column(3, context);
-		holder->since = copy_column(4, context);
+		if (may_see_since(caller))
+			holder->since = copy_column(4, context);
 	}
 	SPI_finish();
 	weir_user_leave(&user);

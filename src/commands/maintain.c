@@ -329,19 +329,41 @@ time_text(TimestampTz t)
 	return pstrdup(timestamptz_to_str(t));
 }
 
+/* Needs the view's query planned, which may fail. */
+typedef struct DueWork
+{
+	const WeirView *view;
+	TimestampTz bound;
+	bool		due;
+} DueWork;
+
+static void
+find_due(void *arg)
+{
+	DueWork    *work = (DueWork *) arg;
+
+	work->bound = weir_retain_bound(work->view);
+	work->due = work->bound != DT_NOBEGIN &&
+		ConditionalLockRelationOid(work->view->closed, AccessShareLock) &&
+		weir_retain_due(work->view, work->bound);
+}
+
 /* Closed windows that are past their retention wait for maintenance. */
 static List *
 explain_due(const WeirView *view, List *sentences)
 {
-	TimestampTz bound = weir_retain_bound(view);
+	DueWork		work = {.view = view};
+	ErrorData  *error = weir_try(find_due, &work);
 
-	if (bound == DT_NOBEGIN ||
-		!ConditionalLockRelationOid(view->closed, AccessShareLock) ||
-		!weir_retain_due(view, bound))
+	if (error != NULL)
+		return lappend(sentences,
+					   psprintf("Whether closed windows are past weir.retention (%s) cannot be told: %s.",
+								view->retention, error->message));
+	if (!work.due)
 		return sentences;
 	return lappend(sentences,
 				   psprintf("Closed windows that end by %s are past weir.retention (%s) and go with the next maintenance.  Type: SELECT * FROM weir.maintain(); or let pg_cron do it every day: SELECT weir.schedule_maintenance();",
-							time_text(bound), view->retention));
+							time_text(work.bound), view->retention));
 }
 
 /* Rows of weir.late_event or weir.dead_letter that are not there any more. */

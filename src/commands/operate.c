@@ -387,6 +387,7 @@ weir_advance(PG_FUNCTION_ARGS)
 {
 	TimestampTz to = PG_GETARG_TIMESTAMPTZ(1);
 	TimestampTz watermark = DT_NOBEGIN;
+	TimestampTz needed;
 	TimestampTz closed_to;
 	TimestampTz bound;
 	WeirViewState state;
@@ -418,8 +419,8 @@ weir_advance(PG_FUNCTION_ARGS)
 						get_rel_name(view->view)),
 				 errdetail("Windows that end by %s are closed already.",
 						   timestamptz_to_str(closed_to))));
-	bound = weir_close_bound(plan, view->lateness,
-							 weir_time_plus(to, view->lateness));
+	needed = weir_close_watermark(plan, view->lateness, to);
+	bound = weir_close_bound(plan, view->lateness, needed);
 	if (bound <= closed_to)
 	{
 		ereport(NOTICE,
@@ -427,8 +428,7 @@ weir_advance(PG_FUNCTION_ARGS)
 						get_rel_name(view->view))));
 		PG_RETURN_TIMESTAMPTZ(closed_to);
 	}
-	move_watermark(view->view, checkpoints, n, watermark,
-				   weir_time_plus(to, view->lateness));
+	move_watermark(view->view, checkpoints, n, watermark, needed);
 	weir_wake_at_commit();
 	PG_RETURN_TIMESTAMPTZ(bound);
 }

@@ -84,18 +84,7 @@ collect_facts(const WeirView *view)
 	if (facts->loaded)
 		collect_shared(facts);
 	for (int p = 0; p < facts->n; p++)
-	{
-		const WeirCounters *counters = &facts->checkpoints[p].counters;
-
-		facts->sum.read += counters->read;
-		facts->sum.aggregated += counters->aggregated;
-		facts->sum.filtered += counters->filtered;
-		facts->sum.late += counters->late;
-		facts->sum.partly_late += counters->partly_late;
-		facts->sum.dead_lettered += counters->dead_lettered;
-		facts->sum.skipped += counters->skipped;
-		facts->sum.tombstones += counters->tombstones;
-	}
+		weir_counters_add(&facts->sum, &facts->checkpoints[p].counters);
 	return facts;
 }
 

@@ -102,15 +102,15 @@ weir_infer_create(void)
 static char *
 string_text(const WeirJsonValue *value, size_t *len)
 {
-	char	   *text = palloc(value->len + 1);
+	char	   *string = palloc(value->len + 1);
 
 	*len = value->len;
 	if (value->escaped)
-		*len = weir_json_unescape(value->start, value->len, text);
+		*len = weir_json_unescape(value->start, value->len, string);
 	else
-		memcpy(text, value->start, value->len);
-	text[	   *len] = '\0';
-	return text;
+		memcpy(string, value->start, value->len);
+	string[*len] = '\0';
+	return string;
 }
 
 /* The field of this name; NULL when there are too many already. */
@@ -147,22 +147,21 @@ static void
 note_number(WeirInferred *field)
 {
 	const WeirJsonValue *value = &field->last;
-	const char *text = value->start;
+	const char *string = value->start;
 	size_t		len = value->len;
 	int64_t		integer;
 
 	if (!value->plain)
 	{
-		Datum numeric = DirectFunctionCall3(numeric_in,
-											CStringGetDatum(pnstrdup(text, len)),
-											ObjectIdGetDatum(InvalidOid),
-											Int32GetDatum(-1));
+		Datum		number = DirectFunctionCall3(numeric_in,
+												 CStringGetDatum(pnstrdup(string, len)),
+												 ObjectIdGetDatum(InvalidOid),
+												 Int32GetDatum(-1));
 
-		text = DatumGetCString(DirectFunctionCall1(numeric_out, numeric));
-
-		len = strlen(text);
+		string = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+		len = strlen(string);
 	}
-	if (weir_value_parse_int64(text, len, &integer) != WEIR_PARSE_OK)
+	if (weir_value_parse_int64(string, len, &integer) != WEIR_PARSE_OK)
 	{
 		field->integer = false;
 		return;
@@ -173,9 +172,9 @@ note_number(WeirInferred *field)
 
 /* Has the fraction of a timestamp digits that microseconds do not have? */
 static bool
-is_finer(const char *text)
+is_finer(const char *string)
 {
-	const char *point = strchr(text, '.');
+	const char *point = strchr(string, '.');
 	size_t		digits;
 
 	if (point == NULL)
@@ -190,21 +189,20 @@ static void
 note_string(WeirInferred *field)
 {
 	size_t		len;
-	char	   *text;
+	char	   *string;
 	int64_t		instant;
 	bool		zone;
 
 	if (!field->time)
 		return;
-	text = string_text(&field->last, &len);
-
-	if (weir_value_parse_timestamp(text, len, &instant, &zone) != WEIR_PARSE_OK)
+	string = string_text(&field->last, &len);
+	if (weir_value_parse_timestamp(string, len, &instant, &zone) != WEIR_PARSE_OK)
 	{
 		field->time = false;
 		return;
 	}
 	field->zoneless |= !zone;
-	field->finer |= is_finer(text);
+	field->finer |= is_finer(string);
 
 	/* whatever zone the stream may have, it is less than a day */
 	field->remote |= instant < WEIR_MIN_TIMESTAMP + USECS_PER_DAY ||
@@ -223,7 +221,7 @@ note_value(WeirInferred *field)
 
 /* Remember the last value of each field of an object. */
 static void
-collect_members(WeirInference *inference, const char *text, size_t len)
+collect_members(WeirInference *inference, const char *string, size_t len)
 {
 	WeirJsonMembers members;
 	WeirJsonValue key;
@@ -232,7 +230,7 @@ collect_members(WeirInference *inference, const char *text, size_t len)
 	size_t		ignored;
 
 	inference->ntouched = 0;
-	weir_json_members(&members, text, len);
+	weir_json_members(&members, string, len);
 	while (weir_json_next_member(&members, &key, &value))
 	{
 		field = find_field(inference, string_text(&key, &ignored));

@@ -41,6 +41,15 @@ weir_close_bound(const WeirPlan *plan, int64 lateness, TimestampTz watermark)
 						   weir_window_last_ended(&plan->window, reached));
 }
 
+TimestampTz
+weir_close_watermark(const WeirPlan *plan, int64 lateness, TimestampTz to)
+{
+	TimestampTz reached = weir_time_plus(to, lateness);
+
+	return plan->window.kind == WEIR_SESSION ? weir_time_plus(reached, 1) :
+		reached;
+}
+
 /*
  * The least window end after a time.  A session may end at any: to look ten
  * times a gap is often enough.

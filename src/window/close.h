@@ -18,6 +18,10 @@
 extern TimestampTz weir_close_bound(const WeirPlan *plan, int64 lateness,
 									TimestampTz watermark);
 
+/* The least watermark whose bound is to, if a window ends then. */
+extern TimestampTz weir_close_watermark(const WeirPlan *plan, int64 lateness,
+										TimestampTz to);
+
 /*
  * The least window end that is later than closed_to and than any that this
  * watermark allows to close; DT_NOBEGIN while there is no watermark, and for

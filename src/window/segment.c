@@ -65,13 +65,14 @@ is_live(const WeirViewState *state, int segment)
 	return false;
 }
 
+/* Keeps no lock: it would keep the segment from being given back. */
 static BlockNumber
 segment_blocks(Oid segment)
 {
 	Relation	rel = table_open(segment, AccessShareLock);
 	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
 
-	table_close(rel, NoLock);
+	table_close(rel, AccessShareLock);
 	return blocks;
 }
 

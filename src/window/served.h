@@ -72,8 +72,8 @@ extern bool weir_served_takes(const WeirServed *served,
  * caller's: takes the view's lock, appends partials, writes late records,
  * dead letters and checkpoint (I1).  read_to_end[p]: a broker's answer says
  * so.  A batch without records writes a moved watermark, and heals a view that
- * had failed.  False if the view
- * may not run any more.  Raises 55P03 if its lock is not to be had.
+ * had failed.  False if the view may not run any more.  Raises 55P03 if its
+ * lock is not to be had.
  */
 extern bool weir_served_apply(WeirServed *served, const WeirBatch *batch,
 							  const bool *read_to_end);

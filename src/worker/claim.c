@@ -38,6 +38,7 @@ give(WeirViewEntry *entry, const WeirSlot *slot)
 	entry->slot = slot - weir_shared->slots;
 	entry->generation = slot->generation;
 	entry->waits = WEIR_WAITS_NOT;
+	entry->close_retry_at = 0;	/* its reader tries at once */
 }
 
 /* Is this another reader of the same stream, with the same mapping? */

@@ -10,8 +10,8 @@
  *		commit		decode once, apply to each view in a subtransaction of
  *					its own; one transaction
  *		answers		ask for ends where they decide whether a partition is
- *					idle, or whether a silence closes windows; if that moves a
- *					watermark, commit an empty batch
+ *					idle, or whether a silence closes windows (answer.c); if
+ *					that moves a watermark, commit an empty batch
  *		close		close windows, a transaction for each view
  *		compact		merge segments and give space back, a transaction each
  *
@@ -28,7 +28,6 @@
 #include "base/compat.h"
 
 #include "access/xact.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -45,11 +44,11 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/usercontext.h"
-#include "window/close.h"
-#include "window/watermark.h"
+#include "worker/answer.h"
 #include "worker/assign.h"
 #include "worker/claim.h"
 #include "worker/measure.h"
+#include "worker/publish.h"
 #include "worker/reader.h"
 #include "worker/tend.h"
 #include "worker/worker.h"
@@ -57,7 +56,6 @@
 #define POLL_MESSAGES		10000	/* taken from the source at a time */
 #define BATCH_BYTES			(64 * 1024 * 1024)	/* payload of a batch */
 #define DRAIN_MS			50	/* between looks while a batch is open */
-#define ANSWER_MS			1000	/* between questions about ends */
 #define RECLAIM_MS				5000	/* between attempts to reclaim */
 #define JOIN_MS				1000	/* between attempts to join main */
 #define REFRESH_MS			10000	/* between looks at the partitions */
@@ -82,9 +80,7 @@ typedef struct Reader
 	WeirBatch	batch;
 	int			room;			/* records that fit */
 	int		   *count;			/* records by partition */
-	int64	   *eof;			/* end of file seen at, or -1 */
 	Size		bytes;
-	bool		moved;			/* an end moved without records */
 	bool		committing;		/* the last attempt has not succeeded yet */
 	bool		doubted;		/* is it the log that was read before? */
 	TimestampTz began;			/* 0: nothing collected yet */
@@ -93,12 +89,11 @@ typedef struct Reader
 	TimestampTz paced_since;
 	int			paced_records;
 
+	WeirAnswers answers;
+
 	/* when things were done last */
 	TimestampTz quiet_since;	/* waiting for any message, or 0 */
 	TimestampTz assigned_at;
-	TimestampTz answered_at;
-	TimestampTz read_at;		/* the last record; at first, its own start */
-	TimestampTz silent_at;		/* asked whether that is a silence */
 	TimestampTz refreshed_at;
 	TimestampTz published_at;
 	TimestampTz reclaimed_at;
@@ -142,16 +137,11 @@ begin_batch(Reader *reader)
 	reader->batch.from = palloc_array(int64, n);
 	reader->batch.to = palloc_array(int64, n);
 	reader->count = palloc0_array(int, n);
-	reader->eof = palloc_array(int64, n);
 	for (int p = 0; p < n; p++)
-	{
 		reader->batch.from[p] = reader->batch.to[p] = assignment->position[p];
-		reader->eof[p] = -1;
-	}
 	reader->room = 1024;
 	reader->batch.records = palloc_array(WeirRecord, reader->room);
 	reader->bytes = 0;
-	reader->moved = false;
 	reader->doubted = false;
 	reader->began = 0;
 }
@@ -183,12 +173,7 @@ take_message(Reader *reader, const WeirMessage *message)
 
 	if (message->kind == WEIR_EOF)
 	{
-		reader->eof[p] = message->offset;
-		if (message->offset > batch->to[p])
-		{
-			batch->to[p] = message->offset;
-			reader->moved = true;
-		}
+		batch->to[p] = Max(batch->to[p], message->offset);
 		return;
 	}
 	if (message->offset < batch->to[p])
@@ -263,19 +248,9 @@ drain(Reader *reader)
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (reader->batch.nrecords > nrecords)
-		reader->read_at = GetCurrentTimestamp();
+		reader->answers.read_at = GetCurrentTimestamp();
 	pfree(messages);
 	return room <= 0;
-}
-
-/*
- * When a silence that goes on will have lasted so long that windows of the
- * view close; DT_NOEND: never.
- */
-static TimestampTz
-silence_due(const Reader *reader, const WeirServed *served)
-{
-	return weir_time_plus(reader->read_at, weir_close_silence(served));
 }
 
 /* The time until the batch at hand is due, or until something else is. */
@@ -302,12 +277,8 @@ time_to_wait(Reader *reader)
 
 		if (served->close_retry_at > now)
 			due = Min(due, served->close_retry_at);
-		if (weir_served_idle_matters(served))
-			due = Min(due, TimestampTzPlusMilliseconds(now, ANSWER_MS));
-		due = Min(due, Max(silence_due(reader, served),
-						   TimestampTzPlusMilliseconds(reader->silent_at,
-													   ANSWER_MS)));
 	}
+	due = Min(due, weir_answers_due(&reader->answers, reader->assignment));
 	return TimestampDifferenceMilliseconds(now, due);
 }
 
@@ -548,93 +519,6 @@ commit_batch(Reader *reader, const bool *read_to_end)
 
 /* ---------------------------------------------------------------- answers */
 
-/*
- * Ask for the ends of the partitions that may be idle.  All views see the
- * same answers; true if one of their watermarks would move by them.
- */
-static bool
-ask_about_idle(Reader *reader, bool *read_to_end)
-{
-	WeirAssignment *assignment = reader->assignment;
-	bool		moves = false;
-	ListCell   *lc;
-
-	if (!elapsed(reader->answered_at, ANSWER_MS))
-		return false;
-	for (int p = 0; p < assignment->npartitions; p++)
-	{
-		bool		asked = false;
-		WeirEnds	ends;
-
-		foreach(lc, assignment->served)
-			asked |= weir_served_idle_matters(lfirst(lc)) &&
-			weir_served_idle_candidate(lfirst(lc), p);
-		if (!asked)
-			continue;
-		reader->answered_at = GetCurrentTimestamp();
-		if (!weir_source_ends(assignment->source, p, &ends))
-			continue;
-		weir_assignment_note_ends(assignment, p, &ends);
-		read_to_end[p] = assignment->position[p] >= ends.high;
-	}
-	foreach(lc, assignment->served)
-	{
-		WeirServed *served = lfirst(lc);
-
-		moves |= weir_served_watermark(served, served->checkpoints,
-									   read_to_end) > served->watermark;
-	}
-	return moves;
-}
-
-/* Is everything read, as brokers say now? */
-static bool
-all_read_to_end(Reader *reader)
-{
-	WeirAssignment *assignment = reader->assignment;
-	int			n = assignment->npartitions;
-	WeirEnds   *ends = palloc_array(WeirEnds, n);
-	bool		all = weir_source_all_ends(assignment->source, n, ends);
-
-	for (int p = 0; p < n && all; p++)
-	{
-		weir_assignment_note_ends(assignment, p, &ends[p]);
-		all = assignment->position[p] >= ends[p].high;
-	}
-	return all;
-}
-
-/*
- * Has nothing been read for so long that windows close by the stream's
- * close_timeout?  The views that this is true for are told.
- */
-static bool
-ask_about_silence(Reader *reader)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	bool		read_to_end = false;
-	ListCell   *lc;
-
-	if (!elapsed(reader->silent_at, ANSWER_MS))
-		return false;
-	foreach(lc, reader->assignment->served)
-	{
-		WeirServed *served = lfirst(lc);
-
-		if (silence_due(reader, served) > now)
-			continue;
-		if (!read_to_end)
-		{
-			reader->silent_at = now;
-			if (!all_read_to_end(reader))
-				return false;
-			read_to_end = true;
-		}
-		served->silence = now - reader->read_at;
-	}
-	return read_to_end;
-}
-
 /* Has a view that had failed been served, with nothing there to read? */
 static bool
 may_be_healed(const Reader *reader)
@@ -664,8 +548,9 @@ commit_without_records(Reader *reader)
 
 	begin_batch(reader);
 	read_to_end = palloc0_array(bool, reader->assignment->npartitions);
-	moves = ask_about_idle(reader, read_to_end);
-	moves |= ask_about_silence(reader);
+	moves = weir_answers_move_idle(&reader->answers, reader->assignment,
+								   read_to_end);
+	moves |= weir_answers_move_silent(&reader->answers, reader->assignment);
 	if (moves || may_be_healed(reader))
 		(void) commit_batch(reader, read_to_end);
 	foreach(lc, reader->assignment->served)
@@ -718,66 +603,16 @@ tend_views(Reader *reader, bool wrote)
 	reader->reclaim |= weir_tend_views(reader->assignment, wrote, reclaim);
 }
 
-/*
- * The consumer group under which a view's positions are published, or NULL if
- * the view is gone: weir.<database>.<view>, with its schema before it if that
- * is not public.
- */
-static char *
-group_name(Oid view)
-{
-	char	   *database = get_database_name(MyDatabaseId);
-	char	   *schema = get_namespace_name(get_rel_namespace(view));
-	char	   *name = get_rel_name(view);
-
-	if (database == NULL || schema == NULL || name == NULL)
-		return NULL;
-	if (strcmp(schema, "public") == 0)
-		return psprintf("weir.%s.%s", database, name);
-	return psprintf("weir.%s.%s.%s", database, schema, name);
-}
-
 /* Publish positions for lag tools, now and then. */
 static void
 publish_positions(Reader *reader)
 {
-	WeirAssignment *assignment = reader->assignment;
-	List	   *names = NIL;
-	ListCell   *lc;
-	ListCell   *name;
-
-	if (assignment->stream->kind != WEIR_KAFKA ||
+	if (reader->assignment->stream->kind != WEIR_KAFKA ||
 		!elapsed(reader->published_at, PUBLISH_MS))
 		return;
 	reader->published_at = GetCurrentTimestamp();
 	MemoryContextSwitchTo(reader->context);
-	if (!weir_worker_begin(reader->slot->object))
-	{
-		weir_worker_commit();
-		return;
-	}
-	MemoryContextSwitchTo(reader->context);
-	foreach(lc, assignment->served)
-		names = lappend(names,
-						group_name(((WeirServed *) lfirst(lc))->view->view));
-	weir_worker_commit();
-	MemoryContextSwitchTo(reader->context);
-	forboth(lc, assignment->served, name, names)
-	{
-		WeirServed *served = lfirst(lc);
-		WeirPosition *positions;
-
-		if (lfirst(name) == NULL)
-			continue;
-		positions = palloc_array(WeirPosition, served->npartitions);
-		for (int p = 0; p < served->npartitions; p++)
-		{
-			positions[p].partition = p;
-			positions[p].offset = served->checkpoints[p].next_offset;
-		}
-		weir_source_publish(assignment->source, lfirst(name),
-							served->npartitions, positions);
-	}
+	weir_publish_positions(reader->assignment);
 }
 
 /* What may be changed of a stream while views read it. */
@@ -1003,7 +838,7 @@ weir_reader_main(Datum arg)
 	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
 	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_SESSION);
 	reader.assignment = weir_assignment_create(reader.slot);
-	reader.read_at = GetCurrentTimestamp();
+	reader.answers.read_at = GetCurrentTimestamp();
 	reader.context = AllocSetContextCreate(TopMemoryContext, "weir batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	while (!weir_worker_should_leave())

@@ -261,6 +261,9 @@ $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FRO
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 sql(q{SELECT weir.resume('big')});
 says('big', "No space is reclaimed because session $pid of user \\S+ holds a snapshot, since", 'a session holds a snapshot');
+sql(q{CREATE ROLE stranger});
+is(sql(qq{SET ROLE stranger; SELECT count(*) FROM weir.why('big') why WHERE why ~ 'session $pid .*since an unknown time'}), 1,
+	'but since when is for those who may know it');
 type_it('big', 'No space is reclaimed');
 no_longer('big', 'No space is reclaimed', 'it is gone');
 eval { $session->quit };		# it may have noticed
