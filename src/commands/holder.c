@@ -37,6 +37,7 @@ static const char *const oldest_snapshot =
 "              greatest(age(backend_xmin), age(backend_xid)) AS age"
 "       FROM pg_stat_activity"
 "       WHERE pid <> pg_backend_pid() AND (datname = current_database() OR backend_type = 'walsender')"
+"             AND backend_type <> 'autovacuum worker'"
 "      UNION ALL"
 "       SELECT 'prepared', NULL, gid, prepared, NULL, age(transaction)"
 "       FROM pg_prepared_xacts WHERE database = current_database()"

@@ -144,22 +144,20 @@ weir_measure_batch(WeirAssignment *assignment, const WeirBatch *batch,
 	LWLockRelease(weir_shared->lock);
 }
 
-/* The ends of the stream's partitions as known, by partition; or NULL. */
-static int64 *
-known_ends(const WeirAssignment *assignment)
+/* The ends of the stream's partitions; false if one is not known. */
+static bool
+known_ends(const WeirAssignment *assignment, int64 *ends)
 {
-	int64	   *ends = palloc_array(int64, assignment->npartitions + 1);
-
 	for (int p = 0; p < assignment->npartitions; p++)
 	{
 		WeirPartitionEntry *entry =
 			weir_shmem_partition(MyDatabaseId, assignment->slot->object, p);
 
 		if (entry == NULL || entry->asked_at == 0)
-			return NULL;
+			return false;
 		ends[p] = entry->high;
 	}
-	return ends;
+	return true;
 }
 
 /* It is catching up from when it is a batch behind until it is at the end. */
@@ -206,11 +204,12 @@ note_milestone(const WeirServed *served, WeirMilestone *milestones)
 void
 weir_measure_progress(WeirAssignment *assignment)
 {
-	int64	   *ends;
+	int64	   *ends = palloc_array(int64, assignment->npartitions + 1);
 	ListCell   *lc;
+	bool		known;
 
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	ends = known_ends(assignment);
+	known = known_ends(assignment, ends);
 	foreach(lc, assignment->served)
 	{
 		WeirServed *served = lfirst(lc);
@@ -220,7 +219,7 @@ weir_measure_progress(WeirAssignment *assignment)
 		if (entry == NULL)
 			continue;
 		note_milestone(served, entry->milestones);
-		if (ends != NULL && served->npartitions == assignment->npartitions)
+		if (known && served->npartitions == assignment->npartitions)
 			note_catch_up(served, ends, &entry->catch_up);
 	}
 	LWLockRelease(weir_shared->lock);
