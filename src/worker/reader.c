@@ -630,30 +630,33 @@ read_options(WeirStream *stream)
  * Follow what commands have changed: views whose row forbids them to run
  * leave, also on a quiet stream, and so do those that were paused and resumed
  * meanwhile; the others take over a watermark that was moved by hand, and the
- * stream's options.
+ * stream's options.  False if the stream or the extension is gone (I9).
  */
-static void
+static bool
 follow_commands(Reader *reader)
 {
 	List	   *leavers = NIL;
 	ListCell   *lc;
 
 	invalidated = false;
-	if (weir_worker_begin(reader->slot->object))
+	if (!weir_worker_begin(reader->slot->object))
 	{
-		MemoryContextSwitchTo(reader->context);
-		read_options(reader->assignment->stream);
-		foreach(lc, reader->assignment->served)
-		{
-			WeirServed *served = lfirst(lc);
-			WeirView   *view = weir_view_get(served->view->view, true);
+		weir_worker_commit();
+		return false;
+	}
+	MemoryContextSwitchTo(reader->context);
+	read_options(reader->assignment->stream);
+	foreach(lc, reader->assignment->served)
+	{
+		WeirServed *served = lfirst(lc);
+		WeirView   *view = weir_view_get(served->view->view, true);
 
-			if (!weir_served_stays(served, view) ||
-				!weir_served_read_watermark(served))
-				leavers = lappend(leavers, served);
-		}
+		if (!weir_served_stays(served, view) ||
+			!weir_served_read_watermark(served))
+			leavers = lappend(leavers, served);
 	}
 	weir_worker_commit();
+	MemoryContextSwitchTo(reader->context);
 	foreach(lc, leavers)
 		weir_assignment_leave(reader->assignment, lfirst(lc), false);
 	if (leavers != NIL)
@@ -662,6 +665,7 @@ follow_commands(Reader *reader)
 		ConditionVariableBroadcast(&weir_shared->progress);
 	}
 	reader->assigned = reader->assignment->served != NIL;
+	return reader->assigned;
 }
 
 /*
@@ -714,9 +718,8 @@ turn(Reader *reader)
 		begin_batch(reader);
 	}
 	full = !rest(reader) && collect(reader);
-	if (weir_worker_catalog_changed() || invalidated)
-		follow_commands(reader);
-	if (assignment->served == NIL)
+	if ((weir_worker_catalog_changed() || invalidated) &&
+		!follow_commands(reader))
 		return false;
 	if (full)
 	{
