@@ -310,10 +310,11 @@ is( $node->safe_psql(
 	'3|2|2|idle|t', 'released: an exception for each view, of the idle partition');
 
 # A partition that speaks seldom, and late: idle in between, it finds windows
-# closed that only its own watermark would have left open.
+# closed that only its own watermark would have left open.  So many are late
+# that some of its dozen records do so with any seed.
 create('seldom', $second / 5, start => '-5 seconds', rate => 300,
 	limit => 300 * 20, partitions => 3, skew => '5,3,0.02', disorder => '1 second',
-	watermark_delay => '1 second', late_fraction => 0.3, late_by => '2 seconds',
+	watermark_delay => '1 second', late_fraction => 0.7, late_by => '2 seconds',
 	idle_timeout => '300 milliseconds');
 poll_ok($node, 'postgres',
 	"SELECT coalesce(sum(next_offset) = 3 * 6000, false) FROM weir.checkpoint
