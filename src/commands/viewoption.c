@@ -16,6 +16,7 @@
 #include "source/option.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "window/start.h"
 
 #define NAMESPACE	"weir"
 
@@ -49,7 +50,7 @@ set_start(WeirViewOptions *options, const char *name, const char *value)
 		options->start = pstrdup(value);
 	else if (value[0] == '{')
 	{
-		(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(value));
+		(void) weir_start_parse(value);
 		options->start = pstrdup(value);
 	}
 	else

@@ -33,6 +33,30 @@ refuse(const char *text)
 					 " partition such as {\"0\": 17, \"1\": 4}.")));
 }
 
+static int32
+parse_partition(const char *text, const char *digits)
+{
+	if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0')
+		refuse(text);
+	return pg_strtoint32(digits);
+}
+
+/* A whole number, which numeric_int8() would make of any. */
+static int64
+parse_offset(const char *text, Numeric number)
+{
+	int64		offset = DatumGetInt64(DirectFunctionCall1(numeric_int8,
+														   NumericGetDatum(number)));
+
+	if (offset < 0 ||
+		!DatumGetBool(DirectFunctionCall2(numeric_eq,
+										  NumericGetDatum(number),
+										  DirectFunctionCall1(int8_numeric,
+															  Int64GetDatum(offset)))))
+		refuse(text);
+	return offset;
+}
+
 /* {"partition": offset, ...} */
 static void
 parse_offsets(const char *text, WeirStart *start)
@@ -55,18 +79,14 @@ parse_offsets(const char *text, WeirStart *start)
 		{
 			position = &start->offsets[start->noffsets++];
 			position->partition =
-				pg_strtoint32(pnstrdup(value.val.string.val,
-									   value.val.string.len));
+				parse_partition(text, pnstrdup(value.val.string.val,
+											   value.val.string.len));
 		}
 		else if (token == WJB_VALUE)
 		{
 			if (value.type != jbvNumeric)
 				refuse(text);
-			position->offset =
-				DatumGetInt64(DirectFunctionCall1(numeric_int8,
-												  NumericGetDatum(value.val.numeric)));
-			if (position->offset < 0 || position->partition < 0)
-				refuse(text);
+			position->offset = parse_offset(text, value.val.numeric);
 		}
 	}
 }
