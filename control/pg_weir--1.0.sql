@@ -390,7 +390,7 @@ COMMENT ON FUNCTION weir.pause(regclass) IS 'read nothing more for the view, unt
 
 CREATE FUNCTION weir.resume(view regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_resume';
-COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, from its checkpoint';
+COMMENT ON FUNCTION weir.resume(regclass) IS 'let a paused, failed or restored view run, or one that a bad record stopped, from its checkpoint';
 
 CREATE FUNCTION weir.advance(view regclass, "to" timestamptz) RETURNS timestamptz
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_advance';

@@ -23,7 +23,8 @@ static ErrorData *leave_failed(MemoryContext context, ResourceOwner owner);
 WeirErrorClass
 weir_error_class(int sqlerrcode)
 {
-	if (sqlerrcode == ERRCODE_WEIR_LOG_UNTRUSTED)
+	if (sqlerrcode == ERRCODE_WEIR_LOG_UNTRUSTED ||
+		sqlerrcode == ERRCODE_WEIR_BAD_RECORD)
 		return WEIR_ERROR_LOG;
 	if (sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		return WEIR_ERROR_RETRY;

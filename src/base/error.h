@@ -13,11 +13,14 @@
 /* The log can no longer be trusted: a view that meets this is stopped. */
 #define ERRCODE_WEIR_LOG_UNTRUSTED	MAKE_SQLSTATE('W', 'E', '0', '0', '1')
 
+/* A bad record, and the stream's on_error is stop: the same, until resumed. */
+#define ERRCODE_WEIR_BAD_RECORD		MAKE_SQLSTATE('W', 'E', '0', '0', '2')
+
 typedef enum WeirErrorClass
 {
 	WEIR_ERROR_RECORD,			/* 21, 22, 23, 54: the record's own fault */
 	WEIR_ERROR_RETRY,			/* 08, 25006, 40, 53, 55, 57, 58: may heal */
-	WEIR_ERROR_LOG,				/* WE001: the log cannot be trusted */
+	WEIR_ERROR_LOG,				/* WE: the log cannot be trusted, a bad record */
 	WEIR_ERROR_VIEW				/* all else: the view's fault */
 } WeirErrorClass;
 

@@ -263,6 +263,18 @@ weir_view_set_status(Oid view, WeirStatus status, const ErrorData *error)
 }
 
 /*
+ * Was the view stopped by a record, not by its log?  Then it stands before the
+ * record, and can go on.
+ */
+bool
+weir_view_stopped_by_record(const WeirView *view)
+{
+	return view->status == WEIR_STOPPED && view->error_sqlstate != NULL &&
+		strcmp(view->error_sqlstate,
+			   weir_sqlstate(ERRCODE_WEIR_BAD_RECORD)) == 0;
+}
+
+/*
  * Delete every row that names a view.  Its relations may be going already.
  */
 void

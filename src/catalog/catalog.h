@@ -82,6 +82,7 @@ extern void weir_view_insert(const WeirView *view);
 extern void weir_view_update_options(const WeirView *view);
 extern void weir_view_set_status(Oid view, WeirStatus status,
 								 const ErrorData *error);
+extern bool weir_view_stopped_by_record(const WeirView *view);
 extern void weir_view_delete(Oid view); /* and every row that names it */
 extern const char *weir_status_name(WeirStatus status);
 

@@ -293,8 +293,8 @@ weir_pause(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(weir_resume);
 
 /*
- * weir.resume(view regclass): let a paused, failed or restored view run, in
- * this database, from its checkpoint.  Dependencies that a restore lost are
+ * weir.resume(view regclass): let a paused, failed or restored view run, or
+ * one that a bad record stopped, in this database, from its checkpoint.  Dependencies that a restore lost are
  * recorded again, and what it must not have changed is checked.  Readers
  * from before are fenced off.  The owner's right.
  */
@@ -305,7 +305,7 @@ weir_resume(PG_FUNCTION_ARGS)
 
 	weir_shmem_require();
 	view = lock_owned_view(PG_GETARG_OID(0));
-	if (view->status == WEIR_STOPPED)
+	if (view->status == WEIR_STOPPED && !weir_view_stopped_by_record(view))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("continuous view \"%s\" is stopped, because its log cannot be trusted",
@@ -315,7 +315,7 @@ weir_resume(PG_FUNCTION_ARGS)
 	weir_view_record_dependencies(view->view);
 	weir_view_check_restored(view->view);
 	if (view->armed && view->status != WEIR_PAUSED &&
-		view->status != WEIR_FAILED)
+		view->status != WEIR_FAILED && view->status != WEIR_STOPPED)
 	{
 		ereport(NOTICE,
 				(errmsg("continuous view \"%s\" is not paused",

@@ -248,6 +248,9 @@ explain_failure(WeirFacts *facts)
 	else if (view->status == WEIR_CLOSE_FAILED)
 		weir_why_say(facts, "The view is running, but its windows could not be closed at %s, with %s: %s.  They stay open and visible; closing them is %s, and succeeds once the cause is mended.",
 					 at, state, error, retry_text(retry_at));
+	else if (weir_view_stopped_by_record(view))
+		weir_why_say(facts, "The view is stopped: %s.  The stream's on_error was stop; to let the view go on and keep such records, type: ALTER FOREIGN TABLE %s OPTIONS (SET on_error 'dead_letter'); SELECT weir.resume(%s);",
+					 error, facts->stream->name, facts->literal);
 	else
 		weir_why_say(facts, "The view is stopped: %s.  Nothing is read until you decide; drop the view and create it again to start from what the log has now.",
 					 error);

@@ -157,13 +157,11 @@ reject_bad(Pass *pass, WeirRecord *record, WeirBadness *badness)
 			break;
 	}
 	ereport(ERROR,
-			(errcode(ERRCODE_WEIR_LOG_UNTRUSTED),
+			(errcode(ERRCODE_WEIR_BAD_RECORD),
 			 errmsg("bad record at partition %d offset " INT64_FORMAT
-					" of stream %s",
+					" of stream %s: %s",
 					record->message.partition, record->message.offset,
-					pass->batch->stream->name),
-			 errdetail("%s: %s", weir_sqlstate(badness->sqlerrcode),
-					   badness->reason),
+					pass->batch->stream->name, badness->reason),
 			 errhint("The stream's option on_error is stop.")));
 }
 
