@@ -7,24 +7,29 @@
  * JVM each time.  Run by the script "kafka" beside it, as
  *
  *	admin topic PORT NAME PARTITIONS [config=value ...]
+ *	admin partitions PORT NAME PARTITIONS
  *	admin delete-topic PORT NAME
  *	admin delete-records PORT NAME PARTITION OFFSET
  *	admin end-offsets PORT NAME
  *	admin group-offsets PORT GROUP
  *	admin produce PORT NAME
+ *	admin produce-committed PORT NAME
+ *	admin produce-aborted PORT NAME
  *
- * "topic" and "delete-topic" return when the broker's metadata show the
- * change.  "produce" reads records from standard input, one a line, as
+ * "topic", "partitions" and "delete-topic" return when the broker's metadata
+ * show the change.  "produce" reads records from standard input, one a line, as
  *
  *	partition <TAB> timestamp in ms, or -1 for now <TAB> key <TAB> value
  *
  * with key and value in hexadecimal, or \N for NULL, and returns when all are
- * acknowledged.  Everything is bounded by TIMEOUT_MS; errors go to standard
+ * acknowledged; the others do so in a transaction, which leaves a control record
+ * behind them in each partition.  Everything is bounded by TIMEOUT_MS; errors go to standard
  * error and end the program with status 1.
  *
  *-------------------------------------------------------------------------
  */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +77,7 @@ set_conf(rd_kafka_conf_t *conf, const char *name, const char *value)
 }
 
 static rd_kafka_t *
-connect_to(const char *port, const char *idempotence)
+connect_to(const char *port, const char *idempotence, const char *transactional)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_t *rk;
@@ -84,6 +89,8 @@ connect_to(const char *port, const char *idempotence)
 	set_conf(conf, "bootstrap.servers", bootstrap);
 	set_conf(conf, "log_level", "3");
 	set_conf(conf, "enable.idempotence", idempotence);
+	if (transactional)
+		set_conf(conf, "transactional.id", transactional);
 	set_conf(conf, "linger.ms", "5");
 	set_conf(conf, "message.max.bytes", "100000000");
 	rd_kafka_conf_set_dr_msg_cb(conf, delivery_report);
@@ -189,6 +196,31 @@ create_topic(rd_kafka_t *rk, const char *name, int partitions,
 	wait_partitions(rk, name, partitions);
 	rd_kafka_event_destroy(event);
 	rd_kafka_NewTopic_destroy(topic);
+	rd_kafka_queue_destroy(queue);
+}
+
+static void
+add_partitions(rd_kafka_t *rk, const char *name, int partitions)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_event_t *event;
+	rd_kafka_NewPartitions_t *request;
+	const rd_kafka_topic_result_t **results;
+	char		reason[256];
+	size_t		n;
+
+	request = rd_kafka_NewPartitions_new(name, partitions, reason,
+										 sizeof(reason));
+	if (request == NULL)
+		fail("%s", reason);
+	rd_kafka_CreatePartitions(rk, &request, 1, NULL, queue);
+	event = admin_answer(queue);
+	results = rd_kafka_CreatePartitions_result_topics
+		(rd_kafka_event_CreatePartitions_result(event), &n);
+	check_topic_results(results, n);
+	wait_partitions(rk, name, partitions);
+	rd_kafka_event_destroy(event);
+	rd_kafka_NewPartitions_destroy(request);
 	rd_kafka_queue_destroy(queue);
 }
 
@@ -355,6 +387,24 @@ produce(rd_kafka_t *rk, const char *name)
 		fail("not all records were acknowledged");
 }
 
+static void
+check_transaction(rd_kafka_error_t *error)
+{
+	if (error)
+		fail("%s", rd_kafka_error_string(error));
+}
+
+/* Records that are there to stay, or that no reader of committed ones sees. */
+static void
+produce_transaction(rd_kafka_t *rk, const char *name, bool commit)
+{
+	check_transaction(rd_kafka_init_transactions(rk, TIMEOUT_MS));
+	check_transaction(rd_kafka_begin_transaction(rk));
+	produce(rk, name);
+	check_transaction(commit ? rd_kafka_commit_transaction(rk, TIMEOUT_MS) :
+					  rd_kafka_abort_transaction(rk, TIMEOUT_MS));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -363,9 +413,13 @@ main(int argc, char **argv)
 
 	if (argc < 4)
 		fail("expected a verb, a port and a name");
-	rk = connect_to(argv[2], strcmp(verb, "produce") == 0 ? "true" : "false");
+	rk = connect_to(argv[2],
+					strncmp(verb, "produce", 7) == 0 ? "true" : "false",
+					strncmp(verb, "produce-", 8) == 0 ? argv[3] : NULL);
 	if (strcmp(verb, "topic") == 0 && argc >= 5)
 		create_topic(rk, argv[3], atoi(argv[4]), argc - 5, argv + 5);
+	else if (strcmp(verb, "partitions") == 0 && argc == 5)
+		add_partitions(rk, argv[3], atoi(argv[4]));
 	else if (strcmp(verb, "delete-topic") == 0 && argc == 4)
 		delete_topic(rk, argv[3]);
 	else if (strcmp(verb, "delete-records") == 0 && argc == 6)
@@ -376,6 +430,10 @@ main(int argc, char **argv)
 		print_group_offsets(rk, argv[3]);
 	else if (strcmp(verb, "produce") == 0 && argc == 4)
 		produce(rk, argv[3]);
+	else if (strcmp(verb, "produce-committed") == 0 && argc == 4)
+		produce_transaction(rk, argv[3], true);
+	else if (strcmp(verb, "produce-aborted") == 0 && argc == 4)
+		produce_transaction(rk, argv[3], false);
 	else
 		fail("wrong arguments for \"%s\"", verb);
 	if (fflush(stdout) != 0)

@@ -66,8 +66,9 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(
   weir_node poll_ok same_rows row_differences
   need_kafka kafka_start kafka_stop kafka_kill kafka_signal kafka_bootstrap
-  kafka_topic kafka_delete_topic kafka_delete_records kafka_end_offsets
-  kafka_produce kafka_groups kafka_group_offsets
+  kafka_topic kafka_add_partitions kafka_delete_topic kafka_delete_records
+  kafka_end_offsets kafka_produce kafka_transaction kafka_groups
+  kafka_group_offsets
   kcat_dump kcat_load kcat_count kcat_produce
   broker_start broker_stop broker_bootstrap broker
 );
@@ -220,7 +221,7 @@ until CONT.
 For C<bootstrap_servers>.
 
 =item kafka_topic(name, partitions, 'config=value' ...)
-kafka_delete_topic(name) kafka_delete_records(name, partition, offset)
+kafka_add_partitions(name, partitions in all) kafka_delete_topic(name) kafka_delete_records(name, partition, offset)
 
 =item kafka_end_offsets(name)
 
@@ -237,6 +238,10 @@ What Kafka's own C<kafka-consumer-groups> prints.
 =item kafka_produce(name, [partition, timestamp, key, value] ...)
 
 Any bytes; timestamp in ms, undef for now; undef for a NULL key or value.
+
+=item kafka_transaction('committed' or 'aborted', name, record ...)
+
+The same in a transaction that ends so.
 
 =cut
 
@@ -323,6 +328,14 @@ sub kafka_topic
 	return;
 }
 
+sub kafka_add_partitions
+{
+	my ($topic, $partitions) = @_;
+
+	_kafka('partitions', $kafka{port}, $topic, $partitions);
+	return;
+}
+
 sub kafka_delete_topic
 {
 	my ($topic) = @_;
@@ -361,7 +374,19 @@ sub kafka_groups
 
 sub kafka_produce
 {
-	my ($topic, @records) = @_;
+	return _kafka_produce('produce', @_);
+}
+
+sub kafka_transaction
+{
+	my ($end, @args) = @_;
+
+	return _kafka_produce("produce-$end", @args);
+}
+
+sub _kafka_produce
+{
+	my ($verb, $topic, @records) = @_;
 	my $lines = '';
 
 	foreach my $record (@records)
@@ -371,7 +396,7 @@ sub kafka_produce
 			$partition, $timestamp // -1,
 			map { defined $_ ? unpack('H*', $_) : '\N' } $key, $value) . "\n";
 	}
-	_kafka(\$lines, 'produce', $kafka{port}, $topic);
+	_kafka(\$lines, $verb, $kafka{port}, $topic);
 	return;
 }
 
