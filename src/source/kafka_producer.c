@@ -70,11 +70,14 @@ count_reports(void *owner, rd_kafka_event_t *event)
 			continue;
 		producer->error = message->err;
 
-		/* A time-out has a better reason: the last error of a broker. */
+		/*
+		 * A time-out has a better reason: the last error of a broker.  Of a
+		 * record that was sent, rd_kafka_message_errstr() gives the payload.
+		 */
 		if (message->err != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT ||
 			producer->client->reason[0] == '\0')
 			weir_kafka_note(producer->client, message->err,
-							rd_kafka_message_errstr(message));
+							rd_kafka_err2str(message->err));
 	}
 }
 

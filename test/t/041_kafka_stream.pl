@@ -64,6 +64,30 @@ like(error_of('INSERT INTO good (name) VALUES (1)'), qr/not-null/, 'NOT NULL hol
 like(error_of(q{INSERT INTO good (id, name) VALUES (1, 'forbidden')}), qr/check constraint/, 'CHECK holds on the way out');
 is(kcat_count('good', bootstrap => $bootstrap), 5000, 'what is refused is not sent');
 
+# A broker that refuses a part: INSERT is an error that says why; a reader goes on.
+broker('error Produce 1 TOPIC_AUTHORIZATION_FAILED');
+like(error_of(q{INSERT INTO good (id, name) VALUES (6000, 'refused')}), qr/ERROR:  could not write to topic "good": Broker: Topic authorization failed$/,
+	'a delivery that is refused is an error of INSERT, and says why');
+broker('clear Produce');
+broker('error Produce 3 NOT_LEADER_FOR_PARTITION');
+sql(q{INSERT INTO good (id, name, ts) VALUES (6001, 'sent again', '2024-01-01 02:00Z')});
+is(sql('SELECT count(*) FROM good WHERE id > 5000'), '1', 'one that may be tried again is, and arrives once');
+sql(q{CREATE MATERIALIZED VIEW per_day WITH (weir.continuous, weir.lateness = '10000 hours') AS
+	SELECT window_start, window_end, count(*) AS n FROM good, weir.tumble(ts, '24 hours') GROUP BY window_start, window_end;
+	SELECT weir.wait('per_day', '1 minute')});
+my $sent = 5001;
+foreach my $fault ('error Fetch 3 NOT_LEADER_FOR_PARTITION', 'error Fetch 2 _TRANSPORT', 'error ListOffsets 3 UNKNOWN_TOPIC_OR_PART')
+{
+	broker($fault);
+	sql(q{INSERT INTO good (id, ts, p) SELECT i, '2024-01-01 01:00Z', i % 2 FROM generate_series(1, 60) i});
+	$sent += 60;
+	poll_ok($node, 'postgres', 'SELECT sum(n) FROM per_day', "$fault: the view has all of it", $sent);
+}
+poll_ok($node, 'postgres', q{SELECT status, error IS NULL FROM weir.stat_view}, 'and no error is left', 'running|t');
+is(sql(q{SELECT (SELECT sum(read) FROM weir.checkpoint) = (SELECT sum(high) FROM weir.partitions('good'))}),
+	't', 'each record was read once');
+sql('DROP VIEW per_day');
+
 # Every message, and what it has to give: id|name|amount|epoch|error.
 my $ts = '1700000000000';
 my @cases = (
