@@ -76,6 +76,8 @@ poll_ok($node, 'postgres',
 	"SELECT state FROM weir.stat_producer WHERE name = 'g'",
 	'the producer stops at the limit', 'stopped');
 is(kcat_count('made'), 1_000_000, 'kcat counts what the generator has');
+ok($node->log_contains(qr/LOG:  producer "g" produced 1000000 events, [1-9]\d* events\/s/),
+	'the log has how many were produced, and how fast');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM made'),
 	1_000_000, 'the source gives as many');
 kcat_load($node, 'postgres', 'made_oracle', 'made');
