@@ -43,13 +43,14 @@ sub set_batch
 	return;
 }
 
-# Read the stream into new views, with restarts in mid-way: so often as there
+# Read into new views, those that create makes and returns, with restarts in
+# mid-way: so often as there
 # are passes, the cluster is stopped when a reader, after so many batches, has
 # come to a commit.  There it waits for a lock that a prepared transaction
 # holds, so that this outlives the restart.
-sub read_stream
+sub read_into
 {
-	my ($stream, $prefix, $rows, @passes) = @_;
+	my ($create, $rows, @passes) = @_;
 	my @modes = qw(fast immediate);
 
 	$node->safe_psql(
@@ -58,7 +59,7 @@ sub read_stream
 		SELECT pg_advisory_xact_lock(hashtext('batch-commit'));
 		PREPARE TRANSACTION 'holder';});
 	set_batch($rows, @passes ? "batch-commit:wait:$passes[0]" : '');
-	create_views($node, $stream, $prefix);
+	my @views = $create->();
 	foreach my $i (0 .. $#passes)
 	{
 		my $next = $i < $#passes ? "batch-commit:wait:$passes[$i + 1]" : '';
@@ -72,16 +73,27 @@ sub read_stream
 	}
 	set_batch($rows, '');
 	$node->safe_psql('postgres', "ROLLBACK PREPARED 'holder'");
-	wait_for_views($node, $prefix);
+	$node->safe_psql('postgres', "SELECT weir.wait('$_', '10 minutes')")
+	  foreach @views;
+	return;
+}
+
+sub read_stream
+{
+	my ($stream, $prefix, @how) = @_;
+
+	read_into(
+		sub { create_views($node, $stream, $prefix); return view_names($prefix) },
+		@how);
 	return;
 }
 
 # All that the first views have, the others must have too.
 sub compare
 {
-	my ($stream, $prefix, $first, $min) = @_;
+	my ($stream, $prefix, $first, $min, @views) = @_;
 
-	foreach my $view (view_names(''))
+	foreach my $view (@views ? @views : view_names(''))
 	{
 		my ($one, $other) = ("$first$view", "$prefix$view");
 
@@ -138,7 +150,18 @@ foreach my $run ([ 7, 100, 200 ], [ 1000, 0, 1 ], [ 100000, 0 ])
 	read_stream('small', $prefix, $rows, @passes);
 	compare('small', $prefix, 'small_1_', 200);
 }
-is($cut_off, 14, 'so many batches were cut off');
+
+# A record a batch takes long: one view alone.
+read_into(
+	sub {
+		my $statement = $node->safe_psql('postgres', q{SELECT weir.definition('large_100000_by_user')});
+
+		$node->safe_psql('postgres', $statement =~ s/large_100000_by_user/large_1_by_user/r);
+		return 'large_1_by_user';
+	},
+	1, 500, 20000);
+compare('large', 'large_1_', 'large_100000_', 1000, 'by_user');
+is($cut_off, 16, 'so many batches were cut off');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM weir.exception'),
 	'0', 'no watermark was moved by a clock');
 laws_hold($node, "SEED=$seed");
