@@ -210,6 +210,9 @@ my $look = q{SELECT (SELECT sum(events) FROM per_second)
 	weir.watermark('hopping') > weir.closed_to('hopping')};
 is($standby->safe_psql('stream', $look),
 	't|t|t', 'a standby shows rows, closed_to and the watermark');
+is($standby->safe_psql('stream', q{SELECT count(*) = 5, (SELECT count(*) FROM weir.tail(NULL::shop.events, 3))
+	FROM (SELECT * FROM shop.events LIMIT 5) e}),
+	't|3', 'and the stream itself');
 like(
 	($standby->psql('stream', "SELECT weir.wait('hopping', '5 s')"))[2],
 	qr/cannot wait for a continuous view during recovery/,
