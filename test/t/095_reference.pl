@@ -148,6 +148,11 @@ foreach my $name ('coming_from_spark.md', 'differences.md')
 	is(join("\n", @without), '', "every line of $name names its test");
 }
 
+# The README has a result soon.
+my @readme = split /\n/, slurp_file("$docs/../README.md");
+my ($result) = grep { $readme[ $_ - 1 ] =~ /^\(\d+ rows\)$/ } 1 .. @readme;
+cmp_ok($result, '<=', 76, 'README.md shows a result by line 76');
+
 # Files that a document shows are shown as they are.
 foreach my $path (glob("$docs/*.md"))
 {
