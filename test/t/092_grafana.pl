@@ -416,6 +416,18 @@ run_all('a view that cannot close');
 like(shown('weir-engine', 'Views'), qr/^broken\|backlog\|close_failed\|.*\|not in my table\|/m, 'and is shown with its error');
 sql('DROP MATERIALIZED VIEW broken');
 
+# Old windows are gone.
+my @kept = map { shown('weir-shop', $_) } 'Newest windows', 'Average purchase';
+sql(q{ALTER MATERIALIZED VIEW user_activity SET (weir.retention = '10 minutes');
+	ALTER MATERIALIZED VIEW events_per_minute SET (weir.retention = '1 hour');
+	SELECT weir.maintain(dead_letter_age => '0', late_event_age => '0')});
+cmp_ok(sql(q{SELECT sum(rows) FROM weir.trimmed WHERE what = 'closed rows'}), '>', 100_000, 'maintenance has trimmed windows');
+run_all('after retention', each => sub { my (undef, $title, undef, $answer) = @_;
+	push @empty, "after retention: $title" unless @{ $answer->{rows} } || $title =~ /^(?:Backlog ETA|Catch-up)$/ });
+is(join("\n", @empty), '', 'every panel still has something to show');
+is_deeply([ map { shown('weir-shop', $_) } 'Newest windows', 'Average purchase' ], \@kept, 'the newest is as it was');
+is(shown('weir-stream', 'Unaccounted records', %chosen), '0', 'and every record is still accounted for');
+
 # A view that is paused.
 sql(q{SELECT weir.pause('revenue')});
 run_all('a paused view');
