@@ -14,6 +14,7 @@
  *	EXPLAIN CREATE MATERIALIZED VIEW				explainview.c
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
+ *	DROP OWNED, REASSIGN OWNED						lock the views first
  *
  * CREATE OR REPLACE VIEW passes untouched: pg_dump restores a continuous
  * view with it.  The object access hook removes catalog rows when a view or
@@ -40,8 +41,10 @@
 #include "commands/operate.h"
 #include "commands/stream.h"
 #include "commands/tablecmds.h"
+#include "commands/user.h"
 #include "miscadmin.h"
 #include "source/stream.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -481,6 +484,34 @@ change_database(const Utility *utility)
 	pass_on(utility);
 }
 
+/*
+ * DROP OWNED and REASSIGN OWNED lock what a role owns one by one, the closed
+ * rows of a view before the view; a reader that closes does it the other way
+ * round.  So the views first, by oid (I9), if the statement will be allowed.
+ */
+static void
+change_owned(const Utility *utility, List *roles)
+{
+	List	   *owners;
+	ListCell   *lc;
+
+	if (!OidIsValid(weir_catalog_extension()))
+	{
+		pass_on(utility);
+		return;
+	}
+	owners = roleSpecsToIds(roles);
+	foreach(lc, weir_view_list())
+	{
+		const WeirView *view = lfirst(lc);
+
+		if (list_member_oid(owners, view->owner) &&
+			has_privs_of_role(GetUserId(), view->owner))
+			LockRelationOid(view->view, AccessExclusiveLock);
+	}
+	pass_on(utility);
+}
+
 /* Rename: of a database, a stream's column, a continuous view. */
 static void
 rename_object(const Utility *utility)
@@ -564,6 +595,12 @@ dispatch(const Utility *utility)
 		case T_CreatedbStmt:
 		case T_AlterDatabaseStmt:
 			change_database(utility);
+			break;
+		case T_DropOwnedStmt:
+			change_owned(utility, ((DropOwnedStmt *) statement)->roles);
+			break;
+		case T_ReassignOwnedStmt:
+			change_owned(utility, ((ReassignOwnedStmt *) statement)->roles);
 			break;
 		default:
 			pass_on(utility);

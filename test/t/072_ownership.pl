@@ -301,7 +301,32 @@ closes('hers', 'beside them the other view runs on');
 # DROP OWNED
 #
 
-sql('DROP OWNED BY carol CASCADE');
+# A reader has the view when it comes to its closed rows: who drops both must
+# not have these while he waits for the view.
+as('carol', "CREATE MATERIALIZED VIEW own WITH (weir.continuous) AS $aggregate");
+as('carol', "SELECT weir.wait('own', '2 minutes')");
+sql('DROP VIEW hers');
+my $closed = sql(q{SELECT weir.closed('own')::oid});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe(q{SELECT pg_advisory_lock(hashtext('flush-aggregated'))});
+sql(q{ALTER SYSTEM SET weir.fault = 'flush-aggregated:wait'});
+sql('SELECT pg_reload_conf()');
+poll_ok($node, 'postgres', q{
+	SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid)
+	WHERE locktype = 'advisory' AND NOT granted AND backend_type = 'weir reader'},
+	'a reader is held in the middle of a batch');
+my $drop = $node->background_psql('postgres');
+$drop->query_until(qr/drops/, "\\echo drops\nDROP OWNED BY carol CASCADE;\n");
+poll_ok($node, 'postgres', q{SELECT count(*) > 0 FROM pg_locks
+	WHERE relation = 'own'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted},
+	'DROP OWNED waits for the view');
+is( sql(qq{SELECT count(*) FROM pg_locks
+	WHERE relation = $closed AND mode = 'AccessExclusiveLock'}),
+	'0', 'before it takes the closed rows');
+sql('ALTER SYSTEM RESET weir.fault');
+sql('SELECT pg_reload_conf()');
+$holder->quit;
+$drop->quit;
 is(sql('SELECT count(*) FROM weir.view'), '0', 'DROP OWNED drops the views');
 is( sql(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'weir_data'::regnamespace}),
 	'0', 'and what lies behind them');
