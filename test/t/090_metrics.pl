@@ -163,18 +163,30 @@ sub sql_samples
 	return { map { /^(.*)\|([^|]*)$/ } split /\n/, $node->safe_psql('postgres', $query) };
 }
 
+# The samples of a query, at least so many: after a scrape that took too long
+# there are none until the next one.
+sub samples
+{
+	my ($min, @query) = @_;
+	my @samples;
+
+	wait_for(
+		sub { @samples = prometheus_samples(@query); @samples >= 2 * $min },
+		"there are samples of $query[0]");
+	return @samples;
+}
+
 # Rounded, since numbers differ in how they are written.
 sub equal
 {
 	my ($promql, $labels, $sql, $name, %opts) = @_;
-	my %samples = prometheus_samples($promql, @$labels);
+	my %samples = samples($opts{min} // 1, $promql, @$labels);
 	my $expected = sql_samples($sql);
 	my $round = sub {
 		my ($samples) = @_;
 		return { map { ($_ => sprintf '%.3f', $samples->{$_}) } keys %$samples };
 	};
 
-	cmp_ok(scalar keys %samples, '>=', $opts{min} // 1, "$name: there are samples");
 	is_deeply($round->(\%samples), $round->($expected), "$name: Prometheus says what SQL says");
 	return;
 }
@@ -194,20 +206,20 @@ equal("weir_view_${_}_total", ['view'],
   foreach qw(read aggregated filtered late partly_late dead_lettered);
 equal('weir_view_status == 1', [ 'view', 'status' ],
 	q{SELECT view, status, 1 FROM weir.stat_view}, 'status', min => 4);
-cmp_ok((prometheus_samples('weir_view_lag_messages{view="revenue"}'))[1],
+cmp_ok((samples(1, 'weir_view_lag_messages{view="revenue"}'))[1],
 	'>', 3000, 'the paused view lags');
-cmp_ok((prometheus_samples('min(weir_view_late_total > 0 and weir_view_dead_lettered_total > 0)'))[1],
+cmp_ok((samples(1, 'min(weir_view_late_total > 0 and weir_view_dead_lettered_total > 0)'))[1],
 	'>', 10, 'there are late and bad records');
 
 # An age is as of the scrape, which the sample's time tells to the millisecond;
 # the exporter took its time, though.
-my %age = prometheus_samples(
-	'weir_view_watermark_age_seconds - (timestamp(weir_view_watermark_age_seconds) - weir_view_watermark_timestamp_seconds)',
+my %age = samples(
+	4, 'weir_view_watermark_age_seconds - (timestamp(weir_view_watermark_age_seconds) - weir_view_watermark_timestamp_seconds)',
 	'view');
 is(scalar(grep { abs($_) < 5 } values %age), 4, 'the age of the watermark is that at the scrape')
   or diag(explain \%age);
 
-is_deeply([ prometheus_samples('count by (server) ({__name__=~"weir_.+"})', 'server') ]->[0],
+is_deeply([ samples(1, 'count by (server) ({__name__=~"weir_.+"})', 'server') ]->[0],
 	'', 'the label server is dropped');
 
 #
