@@ -53,10 +53,11 @@ my @batch_points = qw(flush-aggregated flush-appended flush-rejects
   flush-checkpoint batch-commit);
 my @close_points = qw(close-inserted close-state);
 
-# What is killed, and where: '' is wherever it happens to be.
+# What is killed, and where: '' is wherever it happens to be.  At most three of
+# them are at flush-aggregated, where a transaction may not have written yet.
 my @kills = shuffle(
 	(map { [ 'reader',  $batch_points[ $_ % @batch_points ] ] } 0 .. 7),
-	(map { [ 'cluster', $batch_points[ rand @batch_points ] ] } 1 .. 3),
+	(map { [ 'cluster', $_ ] } (shuffle(@batch_points))[ 0 .. 2 ]),
 	[ 'broker',  $batch_points[ rand @batch_points ] ],
 	(map { [ 'reader', $close_points[ $_ % 2 ] ] } 0 .. 2),
 	[ 'cluster', $close_points[ rand @close_points ] ],
