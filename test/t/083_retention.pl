@@ -332,6 +332,7 @@ set_fault('retain-deleted:kill');
 $offset = -s $node->logfile;
 $node->psql('postgres', 'SELECT * FROM weir.maintain()');
 $node->wait_for_log(qr/fault point retain-deleted reached/, $offset);
+$node->wait_for_log(qr/database system is ready to accept connections/, $offset);
 set_fault('');
 $node->poll_query_until('postgres', 'SELECT true') or die 'no server';
 equals_query($node, 'postgres', 'daily', '25 days', 100, 'after a crash all is as before');
