@@ -182,7 +182,7 @@ sub exporter_stop
 
 Starts Prometheus with F<prometheus/prometheus.yml> and the rules, after the
 exporter.  It evaluates every second and scrapes every two instead of every
-five, and where a rule looks back 5 minutes it looks back 10 seconds.  A scrape
+five, and where a rule looks back 5 minutes it looks back 20 seconds.  A scrape
 may take as long as the interval: one second is too short where much else runs.
 
 =cut
@@ -208,7 +208,7 @@ sub prometheus_start
 	mkdir "$dir/rules" or croak "could not create \"$dir/rules\": $!";
 	_adapt('prometheus.yml', $dir,
 		sub { s/exporter:9187/127.0.0.1:$exporter_port/; s/scrape_interval: 5s/scrape_interval: 2s/; s/evaluation_interval: 5s/evaluation_interval: 1s/; });
-	_adapt('rules/pg_weir.rules.yml', $dir, sub { s/\[5m\]/[10s]/g });
+	_adapt('rules/pg_weir.rules.yml', $dir, sub { s/\[5m\]/[20s]/g });
 	_start(
 		'prometheus', $port, {},
 		"--config.file=$dir/prometheus.yml",
