@@ -80,6 +80,11 @@ SELECT count(*) FROM (
     EXCEPT ALL
     (SELECT part, pos FROM first_time ORDER BY arrived DESC, part, pos DESC LIMIT 500)) x;
 SELECT count(*) FROM weir.tail(NULL::events, 0);
+-- bad ones are left out, and that is said
+CREATE FOREIGN TABLE poisoned (event_id uuid, ts timestamptz OPTIONS (field 'timestamp')) SERVER generator
+OPTIONS (kind 'ecommerce', start '2024-01-01 00:00:00Z', "limit" '20', partitions '1', poison_fraction '1', event_time 'ts');
+SELECT count(*) FROM weir.tail(NULL::poisoned, 5);
+DROP FOREIGN TABLE poisoned;
 SELECT * FROM weir.tail(NULL::pg_class, 1);
 SELECT * FROM weir.tail(1, 1);
 SELECT * FROM weir.tail(NULL::events, -1);

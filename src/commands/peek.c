@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "commands/scan.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
@@ -154,11 +155,11 @@ keep_newest(TailRow *rows, int nrows, int n)
 
 /*
  * The n newest of the well-formed records; bad ones are rows only where the
- * stream shows errors.
+ * stream shows errors, and else counted in *bad.
  */
 static int
 read_tail(WeirBounded *bounded, WeirStream *stream, bool shows_errors, int n,
-		  TailRow **rows)
+		  TailRow **rows, int64 *bad)
 {
 	WeirRecord *records;
 	int			nrecords;
@@ -174,9 +175,13 @@ read_tail(WeirBounded *bounded, WeirStream *stream, bool shows_errors, int n,
 			WeirRecord *record = &records[i];
 			TailRow    *row = &(*rows)[nrows];
 
-			if (record->verdict == WEIR_TOMBSTONE ||
-				(record->badness && !shows_errors))
+			if (record->verdict == WEIR_TOMBSTONE)
 				continue;
+			if (record->badness && !shows_errors)
+			{
+				(*bad)++;
+				continue;
+			}
 			row->timestamp = record->message.timestamp;
 			row->partition = record->message.partition;
 			row->offset = record->message.offset;
@@ -217,6 +222,7 @@ weir_tail(PG_FUNCTION_ARGS)
 	TailRow    *rows = NULL;
 	Bitmapset  *columns;
 	bool		shows_errors;
+	int64		bad = 0;
 	int			nrows;
 
 	if (!OidIsValid(relid))
@@ -233,9 +239,10 @@ weir_tail(PG_FUNCTION_ARGS)
 	columns = all_columns(stream, &shows_errors);
 	bounded = weir_bounded_open(stream, columns, GetUserId());
 	start_tail(bounded, n);
-	nrows = read_tail(bounded, stream, shows_errors, n, &rows);
+	nrows = read_tail(bounded, stream, shows_errors, n, &rows, &bad);
 	for (int i = 0; i < nrows; i++)
 		tuplestore_puttuple(result->setResult, rows[i].tuple);
 	weir_bounded_close(bounded);
+	weir_scan_warn(stream, bad);
 	PG_RETURN_NULL();
 }

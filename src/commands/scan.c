@@ -417,6 +417,19 @@ rescan(ForeignScanState *node)
 	scan->started = false;
 }
 
+void
+weir_scan_warn(const WeirStream *stream, int64 bad)
+{
+	if (bad > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg_plural("skipped %lld bad message of stream %s",
+							   "skipped %lld bad messages of stream %s",
+							   (unsigned long) bad,
+							   (long long) bad, stream->name),
+				 errhint("A column with OPTIONS (metadata 'error') shows them and the reason, one with (metadata 'value') their bytes.")));
+}
+
 static void
 end_scan(ForeignScanState *node)
 {
@@ -425,14 +438,7 @@ end_scan(ForeignScanState *node)
 	if (!scan)
 		return;
 	weir_bounded_close(scan->bounded);
-	if (scan->bad > 0)
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 errmsg_plural("skipped %lld bad message of stream %s",
-							   "skipped %lld bad messages of stream %s",
-							   (unsigned long) scan->bad,
-							   (long long) scan->bad, scan->stream->name),
-				 errhint("A column with OPTIONS (metadata 'error') shows them and the reason, one with (metadata 'value') their bytes.")));
+	weir_scan_warn(scan->stream, scan->bad);
 }
 
 /* ---- EXPLAIN --------------------------------------------------------- */
