@@ -405,10 +405,7 @@ END;
 COMMENT ON FUNCTION weir.watermark(regclass) IS 'the watermark of the view as of its last checkpoint; NULL before there is one';
 
 CREATE FUNCTION weir.closed_to(view regclass) RETURNS timestamptz
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT s.closed_to FROM weir.view v JOIN weir.view_state s ON s.closed = v.closed WHERE v.view = closed_to.view;
-END;
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_closed_to';
 COMMENT ON FUNCTION weir.closed_to(regclass) IS 'windows with window_end <= this are closed: their rows are final; NULL if it is no continuous view';
 
 CREATE FUNCTION weir.why(view regclass) RETURNS SETOF text

@@ -127,19 +127,29 @@ weir_table_open(const char *name, LOCKMODE lockmode, bool missing_ok)
 SysScanDesc
 weir_table_scan(Relation table, AttrNumber attno, Datum key)
 {
+	return weir_table_scan_under(table, attno, key, NULL);
+}
+
+/*
+ * The same under a snapshot; see table.h.
+ */
+SysScanDesc
+weir_table_scan_under(Relation table, AttrNumber attno, Datum key,
+					  Snapshot snapshot)
+{
 	ScanKeyData scankey;
 	Form_pg_attribute attribute;
 
 	if (attno == 0)
-		return systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+		return systable_beginscan(table, InvalidOid, false, snapshot, 0, NULL);
 
 	attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
 	ScanKeyEntryInitialize(&scankey, 0, attno, BTEqualStrategyNumber,
 						   InvalidOid, attribute->attcollation,
 						   attribute->atttypid == TEXTOID ?
 						   F_TEXTEQ : F_OIDEQ, key);
-	return systable_beginscan(table, leading_index(table), attno == 1, NULL,
-							  1, &scankey);
+	return systable_beginscan(table, leading_index(table), attno == 1,
+							  snapshot, 1, &scankey);
 }
 
 /*

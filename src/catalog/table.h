@@ -16,6 +16,7 @@
 #include "executor/tuptable.h"
 #include "storage/lock.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 /* Oids, looked up by name in schema weir, cached until invalidation. */
 extern Oid	weir_catalog_extension(void);	/* InvalidOid if absent */
@@ -33,6 +34,10 @@ extern Relation weir_table_open(const char *name, LOCKMODE lockmode,
  */
 extern SysScanDesc weir_table_scan(Relation table, AttrNumber attno,
 								   Datum key);
+
+/* The same, but sees what the snapshot does. */
+extern SysScanDesc weir_table_scan_under(Relation table, AttrNumber attno,
+										 Datum key, Snapshot snapshot);
 
 /*
  * Scan for rows by the first n columns of the table's index, given as keys;
