@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "base/error.h"
 #include "commands/defrem.h"
 #include "commands/viewoption.h"
 #include "fmgr.h"
@@ -42,30 +43,38 @@ raise_value(const char *name, const char *value, const char *hint)
 			 errhint("%s", hint)));
 }
 
+typedef struct StartWork
+{
+	const char *value;
+	WeirStart  *start;
+} StartWork;
+
+static void
+parse_start(void *arg)
+{
+	StartWork  *work = (StartWork *) arg;
+
+	work->start = weir_start_parse(work->value);
+}
+
 /* earliest, latest, offsets per partition, or a timestamp. */
 static void
 set_start(WeirViewOptions *options, const char *name, const char *value)
 {
-	if (strcmp(value, "earliest") == 0 || strcmp(value, "latest") == 0)
-		options->start = pstrdup(value);
-	else if (value[0] == '{')
-	{
-		(void) weir_start_parse(value);
-		options->start = pstrdup(value);
-	}
-	else
-	{
-		Datum		start = DirectFunctionCall3(timestamptz_in,
-												CStringGetDatum(value),
-												ObjectIdGetDatum(InvalidOid),
-												Int32GetDatum(-1));
+	StartWork	work = {.value = value};
+	ErrorData  *error = weir_try(parse_start, &work);
+	WeirStart  *start = work.start;
 
-		if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(start)))
-			raise_value(name, value,
-						"Valid values are earliest, latest, a timestamp, and offsets per partition as JSON.");
-		options->start =
-			pstrdup(timestamptz_to_str(DatumGetTimestampTz(start)));
-	}
+	if (error != NULL &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+		ReThrowError(error);
+	if (error != NULL)
+		raise_value(name, value,
+					"Valid values are earliest, latest, a timestamp such as '2026-01-31 12:00:00+00', and offsets per partition such as '{\"0\": 17, \"1\": 4}'.");
+	options->start = pstrdup(start->kind == WEIR_START_EARLIEST ? "earliest" :
+							 start->kind == WEIR_START_LATEST ? "latest" :
+							 start->kind == WEIR_START_OFFSETS ? value :
+							 timestamptz_to_str(start->timestamp));
 }
 
 static void
@@ -130,6 +139,9 @@ static const ViewOption view_options[] = {
 	{"sink", true, set_sink, NULL},
 };
 
+static const char alterable_hint[] =
+"Options that can be changed are weir.emit, weir.on_late and weir.retention.";
+
 /* The description of an option; raises for an unknown one. */
 static const ViewOption *
 find_option(const char *name, bool alter)
@@ -143,12 +155,18 @@ find_option(const char *name, bool alter)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("option \"%s.%s\" cannot be changed", NAMESPACE,
 							name),
-					 errhint("Options that can be changed are weir.emit, weir.on_late and weir.retention.")));
+					 errhint("%s", alterable_hint)));
 		return &view_options[i];
 	}
+	if (alter && strcmp(name, "continuous") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s.%s\" cannot be changed", NAMESPACE, name),
+				 errhint("weir.pause() stops the view, DROP MATERIALIZED VIEW removes it.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unrecognized option \"%s.%s\"", NAMESPACE, name),
+			 alter ? errhint("%s", alterable_hint) :
 			 errhint("Valid options are weir.continuous, weir.start, weir.emit, weir.lateness, weir.on_late and weir.retention.")));
 }
 
@@ -228,6 +246,12 @@ weir_view_options_read(WeirViewOptions *options, List *elements, bool alter)
 						 errhint("Leave all weir. options out to create an ordinary materialized view.")));
 			continue;
 		}
+		(void) find_option(element->defname, alter);
+		if (element->arg == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("option \"%s.%s\" requires a value", NAMESPACE,
+							element->defname)));
 		weir_view_option_set(options, element->defname, defGetString(element),
 							 alter);
 	}
