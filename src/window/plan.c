@@ -24,6 +24,7 @@
 
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -445,7 +446,11 @@ add_aggregate(WeirPlanner *planner, Aggref *aggref)
 	decomposed = weir_aggregate_decompose(aggref, &reason, &hint);
 	if (decomposed == NULL)
 		weir_check_refuse(planner, exprLocation((Node *) aggref),
-						  psprintf("aggregate %s is", get_func_name(aggref->aggfnoid)),
+						  psprintf("aggregate %s%s is",
+								   get_func_name(aggref->aggfnoid),
+								   aggref->aggdistinct != NIL ? " with DISTINCT" :
+								   aggref->aggorder != NIL && aggref->aggkind == AGGKIND_NORMAL ?
+								   " with ORDER BY" : ""),
 						  reason, hint);
 	weir_check_record(planner, (Node *) aggref->args,
 					  "an aggregate's argument");
