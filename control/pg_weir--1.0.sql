@@ -608,7 +608,7 @@ COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database tha
 CREATE VIEW weir.stat_producer AS
 SELECT p.name,
        CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled OR NOT weir._is_here(p.system_identifier, p.database) THEN 'stopped'
-            WHEN p.error IS NOT NULL THEN 'failed' ELSE 'starting' END AS state,
+            WHEN p.error IS NOT NULL THEN 'failed' WHEN pg_is_in_recovery() THEN 'running' ELSE 'starting' END AS state,
        p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, p.error
 FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name
 WHERE  pg_has_role(p.owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');

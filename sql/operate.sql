@@ -53,6 +53,16 @@ SELECT weir.wait('minutes');
 REFRESH MATERIALIZED VIEW minutes;
 SELECT status FROM weir.stat_view WHERE view = 'minutes'::regclass;
 SELECT weir.why('minutes') LIMIT 1;
+-- what writes is refused where nothing may be written, as on a standby
+BEGIN READ ONLY;
+SELECT weir.resume('minutes');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT weir.pause('minutes');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT weir.stop_producer('nobody');
+ROLLBACK;
 -- a second pause changes nothing
 SELECT weir.pause('minutes');
 SELECT weir.resume('minutes');

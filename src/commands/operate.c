@@ -276,8 +276,10 @@ PG_FUNCTION_INFO_V1(weir_pause);
 Datum
 weir_pause(PG_FUNCTION_ARGS)
 {
-	WeirView   *view = lock_owned_view(PG_GETARG_OID(0));
+	WeirView   *view;
 
+	PreventCommandIfReadOnly("weir.pause()");
+	view = lock_owned_view(PG_GETARG_OID(0));
 	if (view->status == WEIR_STOPPED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -304,6 +306,7 @@ weir_resume(PG_FUNCTION_ARGS)
 	WeirView   *view;
 
 	weir_shmem_require();
+	PreventCommandIfReadOnly("weir.resume()");
 	view = lock_owned_view(PG_GETARG_OID(0));
 	if (view->status == WEIR_STOPPED && !weir_view_stopped_by_record(view))
 		ereport(ERROR,

@@ -153,6 +153,7 @@ weir_start_producer(PG_FUNCTION_ARGS)
 	producer.target = PG_GETARG_OID(2);
 	producer.rate = PG_GETARG_FLOAT8(3);
 	weir_shmem_require();
+	PreventCommandIfReadOnly("weir.start_producer()");
 	check_arguments(producer.name, producer.rate);
 	check_source(producer.source, open_target(producer.target));
 	producer.produced = replace_stopped(producer.name, producer.source,
@@ -171,6 +172,7 @@ weir_stop_producer(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	weir_shmem_require();
+	PreventCommandIfReadOnly("weir.stop_producer()");
 	(void) get_own_producer(name, false);
 	weir_producer_set_enabled(name, false);
 	weir_wake_at_commit();
