@@ -795,7 +795,7 @@ ask_topics(WeirKafkaClient *client, const char *server)
 				 errmsg("could not ask server \"%s\" for its topics: %s",
 						server, client->reason[0] ? client->reason :
 						rd_kafka_err2str(err)),
-				 errhint("Check the server's option bootstrap_servers, and that this host can reach the brokers.")));
+				 errhint(WEIR_KAFKA_UNREACHABLE_HINT)));
 	topics = list_topics(metadata);
 	rd_kafka_metadata_destroy(metadata);
 	return topics;

@@ -564,10 +564,13 @@ weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 	if (sqlerrcode == ERRCODE_UNDEFINED_TABLE)
 		ereport(ERROR,
 				(errcode(sqlerrcode),
-				 errmsg("topic \"%s\" does not exist", topic)));
+				 errmsg("topic \"%s\" does not exist", topic),
+				 errhint("SELECT * FROM weir.topics(server) lists those of a server.")));
 	ereport(ERROR,
 			(errcode(sqlerrcode),
 			 errmsg("could not %s topic \"%s\": %s", verb, topic,
-					noted ? client->reason : rd_kafka_err2str(err))));
+					noted ? client->reason : rd_kafka_err2str(err)),
+			 sqlerrcode != ERRCODE_CONNECTION_FAILURE ? 0 :
+			 errhint(WEIR_KAFKA_UNREACHABLE_HINT)));
 	pg_unreachable();
 }

@@ -18,6 +18,9 @@
 
 #define WEIR_KAFKA_TEXT 512
 
+#define WEIR_KAFKA_UNREACHABLE_HINT \
+	"Check the server's option bootstrap_servers, and that this host can reach the brokers."
+
 typedef struct WeirKafkaProperty
 {
 	const char *name;
