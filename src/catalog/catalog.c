@@ -167,7 +167,8 @@ weir_view_get(Oid view, bool missing_ok)
 				 errmsg("relation with OID %u does not exist", view)));
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("\"%s\" is not a continuous view", name)));
+			 errmsg("\"%s\" is not a continuous view", name),
+			 errhint("SELECT view FROM weir.overview lists the continuous views.")));
 }
 
 /*

@@ -376,7 +376,8 @@ set_options(AlterTableStmt *statement)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a continuous view",
-						statement->relation->relname)));
+						statement->relation->relname),
+				 errhint("SELECT view FROM weir.overview lists the continuous views.")));
 	PreventCommandIfReadOnly("ALTER MATERIALIZED VIEW");
 	check_owner(view_id);
 	(void) weir_view_lock(view_id, ExclusiveLock, false);
