@@ -15,6 +15,8 @@ CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'loca
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'localhost:9092', sasl_mechanism 'GSSAPI');
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'localhost:9092', security_protocol 'ssl sasl_ssl');
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers '');
+CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'one:9092,two:99999,three');
+CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'localhost:9092', auto_offset_reset 'latest');
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'localhost:9092', socket_timeout_ms '9');
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'localhost:9092', socket_timeout_ms '10.5');
 CREATE SERVER s FOREIGN DATA WRAPPER weir_kafka OPTIONS (bootstrap_servers 'localhost:9092', topic 'events');
@@ -40,6 +42,7 @@ CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', watermark_delay '1 
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', watermark_delay '-1 minute');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', watermark_delay 'infinity');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', idle_timeout '0');
+CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', idle_timeout 'off');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout '0');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout '-1 second');
 CREATE FOREIGN TABLE t (a text) SERVER s OPTIONS (topic 'a', close_timeout 'infinity');

@@ -108,7 +108,8 @@ check_event_time(WeirStream *stream)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("event time column \"%s\" of stream %s is not of type timestamp with time zone",
-						NameStr(att->attname), stream->name)));
+						NameStr(att->attname), stream->name),
+				 errhint("Declare it as timestamptz: text without a zone is read in the stream's timezone, numbers with OPTIONS (unit 's'), 'ms' or 'us'.")));
 }
 
 /* The types that a metadata column may have, up to InvalidOid. */

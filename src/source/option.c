@@ -188,6 +188,7 @@ static const struct
 	{"test_mock_", "", "It exists for tests of librdkafka only."},
 	{"enable_auto_", "", "pg_weir keeps offsets itself."},
 	{"group_", "", "pg_weir keeps offsets itself."},
+	{"auto_offset_reset", "", "Where a view begins is its own option, weir.start."},
 	{"enable_idempotence", "", "Producing is always idempotent."},
 	{"acks", "", "Producing always waits for all replicas."}
 };
@@ -314,6 +315,14 @@ raise_invalid_name(WeirSourceKind kind, Oid catalog, const char *name)
 						object_name(catalog)),
 				 errhint("It is an option of %s.",
 						 object_name(option->catalog))));
+	if (option && !(option->kinds & (1 << kind)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\" for %s", name,
+						object_name(catalog)),
+				 errhint("It is an option of %s of %s.",
+						 object_name(option->catalog),
+						 kind == WEIR_KAFKA ? "weir_generator" : "weir_kafka")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\" for %s", name,
@@ -474,6 +483,12 @@ check_time(const Option *option, const char *value)
 
 	if (option->type == OPTION_TIME_OFF && strcmp(value, "off") == 0)
 		return;
+	if (option->type == OPTION_TIME_OFF && pg_strcasecmp(value, "infinity") == 0)
+		raise_invalid_value(option->name, value, NULL,
+							"To switch it off, write 'off'.");
+	if (option->type == OPTION_TIME_INFINITE && strcmp(value, "off") == 0)
+		raise_invalid_value(option->name, value, NULL,
+							"To switch it off, write 'infinity'.");
 	time = weir_option_microseconds(option->name, value,
 									option->type == OPTION_TIME_INFINITE);
 	if (time < option->min)
@@ -512,12 +527,32 @@ check_available(const Option *option, const char *value,
 	check_list(&list, value);
 }
 
+/* librdkafka takes any number for a port, modulo 65536. */
+static void
+check_ports(const Option *option, const char *value)
+{
+	for (const char *colon = strchr(value, ':'); colon != NULL;
+		 colon = strchr(colon + 1, ':'))
+	{
+		size_t		digits = strspn(colon + 1, "0123456789");
+		char		next = colon[1 + digits];
+
+		if (digits > 0 && (next == '\0' || next == ',') &&
+			strtoul(colon + 1, NULL, 10) > PG_UINT16_MAX)
+			raise_invalid_value(option->name, value,
+								"A port is at most 65535.",
+								"Write host:port, or several separated by commas.");
+	}
+}
+
 static void
 check_text(const Option *option, const char *value)
 {
 	if (value[0] == '\0')
 		raise_invalid_value(option->name, value, "It must not be empty.",
 							NULL);
+	if (strcmp(option->name, "bootstrap_servers") == 0)
+		check_ports(option, value);
 	if (strcmp(option->name, "topic") == 0 &&
 		(strlen(value) > 249 || strcmp(value, ".") == 0 ||
 		 strcmp(value, "..") == 0 ||

@@ -158,7 +158,8 @@ find_event_time(WeirStream *stream)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("event time column \"%s\" of stream %s does not exist",
-						name, stream->name)));
+						name, stream->name),
+				 errhint("The option event_time names a column, not the field it is read from.")));
 	return 0;
 }
 
