@@ -404,7 +404,7 @@ explain_nothing_read(WeirFacts *facts)
 	for (int p = 0; p < facts->n; p++)
 		empty &= facts->ends[p].low == facts->ends[p].high;
 	if (facts->n == 0)
-		weir_why_say(facts, "The view has not learned yet where it starts.");
+		weir_why_say(facts, "Nothing has been read yet: its reader has not reached the stream so far.");
 	else if (empty)
 		weir_why_say(facts, "Nothing has been read yet: stream %s is empty, as of %s.",
 					 facts->stream->name, weir_why_time(asked_at));
