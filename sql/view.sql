@@ -183,7 +183,11 @@ ALTER VIEW other.minutely SET (weir.sink = 'somewhere');
 ALTER VIEW other.minutely SET (weir.nothing = 1);
 ALTER VIEW other.minutely SET (weir.continuous = false);
 ALTER VIEW other.minutely SET (weir.emit = 'final'), OWNER TO CURRENT_USER;
+CREATE OR REPLACE VIEW other.minutely (window_start, window_end, event_type, n, total) AS TABLE weir_data.per_minute_query;
+SELECT pg_get_viewdef('other.minutely') AS same \gset
+CREATE OR REPLACE VIEW other.minutely AS :same
 CREATE VIEW plain AS SELECT 1 AS one;
+CREATE OR REPLACE VIEW plain AS SELECT 2 AS one;
 ALTER VIEW plain SET (weir.emit = 'final');
 \set query 'SELECT window_start, count(*) FROM events, weir.tumble(ts, \'1 minute\') GROUP BY window_start, window_end'
 CREATE MATERIALIZED VIEW bad WITH (weir.emit = 'x') AS :query;

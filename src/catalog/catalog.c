@@ -168,7 +168,7 @@ weir_view_get(Oid view, bool missing_ok)
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 			 errmsg("\"%s\" is not a continuous view", name),
-			 errhint("SELECT view FROM weir.overview lists the continuous views.")));
+			 errhint("One is created WITH (weir.continuous); SELECT view FROM weir.overview lists them.")));
 }
 
 /*

@@ -20,6 +20,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_rewrite.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -80,6 +82,44 @@ weir_view_record_dependencies(Oid view)
 		record_edge(depend, row->segments[i], view);
 	table_close(depend, RowExclusiveLock);
 	CommandCounterIncrement();
+}
+
+/*
+ * weir_view_is_usurped
+ *		Does the rule of the view read relations, but not its closed table?
+ */
+bool
+weir_view_is_usurped(Oid view)
+{
+	Oid			closed = weir_view_get(view, false)->closed;
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData key[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		reads_closed = false;
+	bool		reads = false;
+
+	ScanKeyInit(&key[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RewriteRelationId));
+	ScanKeyInit(&key[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ,
+				ObjectIdGetDatum(get_rewrite_oid(view, ViewSelectRuleName,
+												 false)));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2,
+							  key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid != RelationRelationId || form->refobjid == view)
+			continue;
+		reads = true;
+		if (form->refobjid == closed)
+			reads_closed = true;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return reads && !reads_closed;
 }
 
 /*

@@ -12,12 +12,13 @@
  *	ALTER [MATERIALIZED] VIEW ... SET (weir. ...)	change options
  *	REFRESH MATERIALIZED VIEW						weir.wait()
  *	EXPLAIN CREATE MATERIALIZED VIEW				explainview.c
+ *	CREATE OR REPLACE VIEW							keep its rows visible
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
  *	DROP OWNED, REASSIGN OWNED						lock the views first
  *
- * CREATE OR REPLACE VIEW passes untouched: pg_dump restores a continuous
- * view with it.  The object access hook removes catalog rows when a view or
+ * CREATE OR REPLACE VIEW passes: pg_dump restores a continuous view with it.
+ * Only what would no longer show the view's rows is refused.  The object access hook removes catalog rows when a view or
  * a stream is dropped, by whatever statement, and makes the relations behind
  * a view follow its owner.
  *
@@ -119,6 +120,31 @@ check_owner(Oid view)
 {
 	if (!pg_class_ownercheck(view, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(view));
+}
+
+/* ---------------------------------------------------------------------
+ * CREATE OR REPLACE VIEW
+ * ---------------------------------------------------------------------
+ */
+
+static void
+replace_view(const Utility *utility)
+{
+	ViewStmt   *statement = (ViewStmt *) utility->pstmt->utilityStmt;
+	Oid			view;
+
+	pass_on(utility);
+	if (!statement->replace)
+		return;
+	CommandCounterIncrement();
+	view = find_view(statement->view);
+	if (OidIsValid(view) && weir_view_is_usurped(view))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("the query of continuous view \"%s\" cannot be replaced",
+						get_rel_name(view)),
+				 errdetail("It would no longer show what is kept for it."),
+				 errhint("Drop it and create it again; weir.definition() gives the statement.")));
 }
 
 /* ---------------------------------------------------------------------
@@ -377,7 +403,7 @@ set_options(AlterTableStmt *statement)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a continuous view",
 						statement->relation->relname),
-				 errhint("SELECT view FROM weir.overview lists the continuous views.")));
+				 errhint("One is created WITH (weir.continuous); SELECT view FROM weir.overview lists them.")));
 	PreventCommandIfReadOnly("ALTER MATERIALIZED VIEW");
 	check_owner(view_id);
 	(void) weir_view_lock(view_id, ExclusiveLock, false);
@@ -557,6 +583,9 @@ dispatch(const Utility *utility)
 				create_view(utility);
 			else
 				pass_on(utility);
+			break;
+		case T_ViewStmt:
+			replace_view(utility);
 			break;
 		case T_ExplainStmt:
 			if (explains_view(statement))
