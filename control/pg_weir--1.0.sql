@@ -602,7 +602,7 @@ CREATE FUNCTION weir.stop_producer(name text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'weir_stop_producer';
 COMMENT ON FUNCTION weir.stop_producer(text) IS 'stop a producer; weir.start_producer with the same source and target goes on where it was';
 
-CREATE FUNCTION weir._producer_activity(OUT name text, OUT pid int, OUT rate double precision)
+CREATE FUNCTION weir._producer_activity(OUT name text, OUT pid int, OUT rate double precision, OUT error text)
     RETURNS SETOF record
     LANGUAGE c AS 'MODULE_PATHNAME', 'weir_producer_activity';
 COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database that run now, as shared memory knows them';
@@ -611,7 +611,7 @@ CREATE VIEW weir.stat_producer AS
 SELECT p.name,
        CASE WHEN a.pid IS NOT NULL THEN 'running' WHEN NOT p.enabled OR NOT weir._is_here(p.system_identifier, p.database) THEN 'stopped'
             WHEN p.error IS NOT NULL THEN 'failed' WHEN pg_is_in_recovery() THEN 'running' ELSE 'starting' END AS state,
-       p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, p.error
+       p.produced, coalesce(a.rate, 0) AS rate, p.target, a.pid, coalesce(a.error, p.error) AS error
 FROM   weir.producer p LEFT JOIN weir._producer_activity() a ON a.name = p.name
 WHERE  pg_has_role(p.owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW weir.stat_producer IS 'one row a producer: what it has sent, how fast it is now, and why it failed last';
@@ -802,7 +802,7 @@ COMMENT ON COLUMN weir.stat_producer.produced IS 'rows delivered for certain';
 COMMENT ON COLUMN weir.stat_producer.rate IS 'rows a second, over the last 5 seconds';
 COMMENT ON COLUMN weir.stat_producer.target IS 'the stream it sends to';
 COMMENT ON COLUMN weir.stat_producer.pid IS 'its worker';
-COMMENT ON COLUMN weir.stat_producer.error IS 'why it stopped last';
+COMMENT ON COLUMN weir.stat_producer.error IS 'what it waits for, or why it stopped last';
 
 COMMENT ON COLUMN weir.stat_latency.view IS 'the view';
 COMMENT ON COLUMN weir.stat_latency.commit_seconds IS 'upper bounds, in seconds';

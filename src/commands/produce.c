@@ -195,8 +195,8 @@ weir_producer_activity(PG_FUNCTION_ARGS)
 	LWLockRelease(weir_shared->lock);
 	for (int i = 0; i < WEIR_MAX_WORKERS; i++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
+		Datum		values[4];
+		bool		nulls[4] = {false};
 
 		if (!slots[i].in_use || slots[i].proc == NULL ||
 			slots[i].kind != WEIR_WORKER_PRODUCER ||
@@ -205,6 +205,8 @@ weir_producer_activity(PG_FUNCTION_ARGS)
 		values[0] = CStringGetTextDatum(NameStr(slots[i].name));
 		values[1] = Int32GetDatum(slots[i].pid);
 		values[2] = Float8GetDatum(weir_rate_now(&slots[i].rate));
+		values[3] = CStringGetTextDatum(slots[i].error);
+		nulls[3] = slots[i].error[0] == '\0';
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_VOID();

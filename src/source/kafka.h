@@ -47,6 +47,12 @@ extern void weir_kafka_produce(WeirKafkaProducer *producer, int32 partition,
 /* Wait until everything queued is delivered; raises if something was not. */
 extern void weir_kafka_producer_flush(WeirKafkaProducer *producer);
 
+/* The same for at most a second.  Is it all delivered? */
+extern bool weir_kafka_producer_wait(WeirKafkaProducer *producer);
+
+/* Why no broker can be reached at present, or NULL. */
+extern const char *weir_kafka_producer_trouble(const WeirKafkaProducer *producer);
+
 extern void weir_kafka_producer_close(WeirKafkaProducer *producer);
 
 typedef struct WeirTopic

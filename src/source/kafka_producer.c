@@ -193,9 +193,24 @@ weir_kafka_produce(WeirKafkaProducer *producer, int32 partition,
 void
 weir_kafka_producer_flush(WeirKafkaProducer *producer)
 {
+	while (!weir_kafka_producer_wait(producer))
+		;
+}
+
+bool
+weir_kafka_producer_wait(WeirKafkaProducer *producer)
+{
 	serve(producer);
-	while (producer->delivered + producer->failed < producer->queued)
+	if (producer->delivered + producer->failed < producer->queued)
 		wait_for_reports(producer);
+	return producer->delivered + producer->failed >= producer->queued;
+}
+
+const char *
+weir_kafka_producer_trouble(const WeirKafkaProducer *producer)
+{
+	return producer->client->failure == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ?
+		producer->client->reason : NULL;
 }
 
 /* What is still queued shall not be waited for. */

@@ -81,6 +81,7 @@ typedef struct Producer
 	TimestampTz logged_at;
 	TimestampTz saved_at;
 
+	bool		leaving;		/* it was told to */
 	double		tokens;			/* messages that may be sent now */
 	TimestampTz filled_at;
 } Producer;
@@ -215,6 +216,59 @@ report(Producer *producer)
 	weir_worker_publish_usage();
 }
 
+/* Has the producer been stopped, dropped or changed? */
+static bool
+is_stopped(Producer *producer)
+{
+	WeirProducer *row;
+	bool		stopped;
+
+	begin();
+	row = weir_producer_get(producer->row->name, true);
+	stopped = row == NULL || !row->enabled;
+	commit();
+	MemoryContextSwitchTo(producer->context);
+	if (row == NULL)
+		proc_exit(0);
+	return stopped;
+}
+
+static bool
+told_to_leave(Producer *producer)
+{
+	if (!producer->leaving)
+		producer->leaving = weir_worker_should_leave() ||
+			(weir_worker_catalog_changed() && is_stopped(producer));
+	return producer->leaving;
+}
+
+/*
+ * Say what a producer waits for whose broker does not answer.  If it is told
+ * to leave, it does: what was not confirmed is sent again by who goes on.
+ */
+static void
+show_trouble(Producer *producer)
+{
+	WeirSlot   *slot = producer->slot;
+	const char *trouble = weir_kafka_producer_trouble(producer->kafka);
+
+	if (trouble == NULL && slot->error[0] == '\0')
+		return;
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	if (slot->error[0] == '\0')
+		slot->error_since = GetCurrentTimestamp();
+	strlcpy(slot->error, trouble ? trouble : "", sizeof(slot->error));
+	LWLockRelease(weir_shared->lock);
+	if (trouble == NULL || !told_to_leave(producer))
+		return;
+	ereport(LOG,
+			(errmsg("producer \"%s\" leaves, %lld events are not confirmed: %s",
+					producer->row->name,
+					(long long) (producer->sent - producer->row->produced),
+					trouble)));
+	proc_exit(0);
+}
+
 /*
  * Wait until all is delivered, and write that down.  finished: there is no
  * more to come, the producer stops.
@@ -224,7 +278,9 @@ save(Producer *producer, bool finished)
 {
 	const char *name = producer->row->name;
 
-	weir_kafka_producer_flush(producer->kafka);
+	while (!weir_kafka_producer_wait(producer->kafka))
+		show_trouble(producer);
+	show_trouble(producer);
 	begin();
 	weir_producer_set_produced(name, producer->sent);
 	if (producer->row->error)
@@ -268,23 +324,6 @@ leave(Producer *producer, bool finished)
 	proc_exit(0);
 }
 
-/* Has the producer been stopped, dropped or changed? */
-static bool
-is_stopped(Producer *producer)
-{
-	WeirProducer *row;
-	bool		stopped;
-
-	begin();
-	row = weir_producer_get(producer->row->name, true);
-	stopped = row == NULL || !row->enabled;
-	commit();
-	MemoryContextSwitchTo(producer->context);
-	if (row == NULL)
-		proc_exit(0);
-	return stopped;
-}
-
 /* Between two chunks: leave, save, log if it is time. */
 static void
 look_around(Producer *producer)
@@ -292,9 +331,7 @@ look_around(Producer *producer)
 	TimestampTz now = GetCurrentTimestamp();
 
 	CHECK_FOR_INTERRUPTS();
-	if (weir_worker_should_leave())
-		leave(producer, false);
-	if (weir_worker_catalog_changed() && is_stopped(producer))
+	if (told_to_leave(producer))
 		leave(producer, false);
 	if (producer->sent != producer->row->produced &&
 		TimestampDifferenceExceeds(producer->saved_at, now, SAVE_MS))
