@@ -83,6 +83,11 @@ check_query(const char *source, WeirStream *target)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
+	if (!SPI_is_cursor_plan(plan))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a producer's source is not one query"),
+				 errhint("Give one SELECT, or the name of a table, a view or a stream.")));
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	(void) weir_encoder_create(target, portal->tupDesc);
 	SPI_cursor_close(portal);

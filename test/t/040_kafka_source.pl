@@ -184,6 +184,11 @@ fails('SELECT * FROM quiet_refused', qr/Connection refused/,
 	15, 'scan, refused');
 fails("INSERT INTO quiet_refused (value) VALUES ('x')",
 	qr/Connection refused/, 15, 'insert, refused');
+fails("INSERT INTO quiet_up (p, value) VALUES (99, 'payload')",
+	qr/could not write to topic "quiet": Local: Unknown partition/,
+	15, 'a partition that the topic does not have: the reason, not the payload');
+fails("SELECT weir.start_producer('x', 'SELECT 1; SELECT 2', 'rows')",
+	qr/a producer's source is not one query/, 15, 'two queries');
 fails("SELECT weir.start_producer('x', 'SELECT 1 AS nope', 'rows')",
 	qr/column "nope" of stream .* does not exist/,
 	15, 'a column that the stream does not have');
