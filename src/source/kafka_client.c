@@ -570,7 +570,9 @@ weir_kafka_raise(WeirKafkaClient *client, rd_kafka_resp_err_t err,
 			(errcode(sqlerrcode),
 			 errmsg("could not %s topic \"%s\": %s", verb, topic,
 					noted ? client->reason : rd_kafka_err2str(err)),
-			 sqlerrcode != ERRCODE_CONNECTION_FAILURE ? 0 :
-			 errhint(WEIR_KAFKA_UNREACHABLE_HINT)));
+			 sqlerrcode == ERRCODE_CONNECTION_FAILURE ?
+			 errhint(WEIR_KAFKA_UNREACHABLE_HINT) :
+			 sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED ?
+			 errhint("Both the stream's option max_message_bytes and the topic's max.message.bytes limit a message.") : 0));
 	pg_unreachable();
 }
