@@ -447,7 +447,8 @@ static bool
 launch_reader(StreamWork *work)
 {
 	switch (weir_worker_launch(WEIR_WORKER_READER, MyDatabaseId,
-							   work->stream, NULL, work->label))
+							   work->stream, NULL, work->label,
+							   NULL))
 	{
 		case WEIR_LAUNCHED:
 			return true;
@@ -497,7 +498,7 @@ launch_producers(Catalog *catalog)
 			(void) weir_worker_launch(WEIR_WORKER_PRODUCER, MyDatabaseId,
 									  producer->target, producer->name,
 									  psprintf("%s, %s", catalog->database,
-											   producer->name));
+											   producer->name), NULL);
 	}
 }
 

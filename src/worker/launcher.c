@@ -347,6 +347,27 @@ time_to_retry(void)
 	return timeout;
 }
 
+/* Is the database still labelled, under this name? */
+static bool
+still_labelled(Oid database, const char *name)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "weir launch",
+												  ALLOCSET_SMALL_SIZES);
+	bool		still = false;
+	ListCell   *lc;
+
+	foreach(lc, labelled_databases(context))
+	{
+		LabelledDatabase *now = lfirst(lc);
+
+		if (now->oid == database)
+			still = strcmp(now->name, name) == 0;
+	}
+	MemoryContextDelete(context);
+	return still;
+}
+
 /* Start a database worker, and show what it waits for. */
 static void
 launch_database_worker(const LabelledDatabase *database)
@@ -354,7 +375,7 @@ launch_database_worker(const LabelledDatabase *database)
 	static bool reported = false;
 	WeirLaunch	result = weir_worker_launch(WEIR_WORKER_DATABASE,
 											database->oid, InvalidOid, NULL,
-											database->name);
+											database->name, still_labelled);
 	WeirDatabase *entry;
 
 	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);

@@ -177,7 +177,7 @@ note_failure(WeirSlot *slot)
  * if one has, even if it has left again.
  */
 static bool
-give_back_slot(WeirSlot *slot, uint32 generation)
+give_back_slot(WeirSlot *slot, uint32 generation, bool failed)
 {
 	bool		unattached;
 
@@ -187,7 +187,8 @@ give_back_slot(WeirSlot *slot, uint32 generation)
 	if (unattached)
 	{
 		slot->in_use = false;
-		note_failure(slot);
+		if (failed)
+			note_failure(slot);
 	}
 	LWLockRelease(weir_shared->lock);
 
@@ -242,7 +243,7 @@ wait_for_attach(WeirSlot *slot, uint32 generation,
 		pid_t		pid;
 
 		if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED &&
-			give_back_slot(slot, generation))
+			give_back_slot(slot, generation, true))
 			return WEIR_LAUNCH_FAILED;
 
 		(void) WaitLatch(MyLatch,
@@ -280,10 +281,15 @@ report_shortage(WeirLaunch result)
  * transaction that holds locks a worker may want.  label names the worker
  * in pg_stat_activity and in the log; name is the producer's, or NULL.  The
  * caller's latch is set when this returns, for what came in meanwhile.
+ *
+ * The database may have been dropped or renamed, and its bar lifted again,
+ * since the caller looked.  With the slot reserved that cannot happen any
+ * more: so still_so, if not NULL, is asked then.
  */
 WeirLaunch
 weir_worker_launch(WeirWorkerKind kind, Oid database, Oid object,
-				   const char *name, const char *label)
+				   const char *name, const char *label,
+				   WeirStillSo still_so)
 {
 	BackgroundWorkerHandle *handle;
 	WeirSlot   *slot;
@@ -293,9 +299,15 @@ weir_worker_launch(WeirWorkerKind kind, Oid database, Oid object,
 	result = reserve_slot(kind, database, object, name, &slot, &generation);
 	if (result == WEIR_LAUNCHED)
 	{
-		if (!register_process(slot, generation, kind, label, &handle))
+		if (still_so != NULL && !still_so(database, label))
 		{
-			(void) give_back_slot(slot, generation);
+			(void) give_back_slot(slot, generation, false);
+			SetLatch(MyLatch);
+			result = WEIR_LAUNCH_BARRED;
+		}
+		else if (!register_process(slot, generation, kind, label, &handle))
+		{
+			(void) give_back_slot(slot, generation, true);
 			result = WEIR_LAUNCH_NO_PROCESS;
 		}
 		else

@@ -14,7 +14,7 @@
 typedef enum WeirLaunch
 {
 	WEIR_LAUNCHED,
-	WEIR_LAUNCH_BARRED,			/* the database is being dropped, ... */
+	WEIR_LAUNCH_BARRED,			/* the database is being dropped, ..., or was */
 	WEIR_LAUNCH_TOO_SOON,		/* the last one failed: wait for retry_at */
 	WEIR_LAUNCH_NO_SLOT,		/* weir.max_workers reached */
 	WEIR_LAUNCH_NO_PROCESS,		/* max_worker_processes reached */
@@ -23,14 +23,20 @@ typedef enum WeirLaunch
 
 extern int	weir_max_workers;
 
+/* Is what a launch was decided on still so? */
+typedef bool (*WeirStillSo) (Oid database, const char *label);
+
 /*
  * Start a worker in a free slot and wait until it has attached; not in a
  * transaction that holds locks a worker may want.  label names it in
- * pg_stat_activity and the log; name is the producer's, or NULL.
+ * pg_stat_activity and the log; name is the producer's, or NULL.  still_so,
+ * or NULL, is asked when nobody can drop or rename the database any more
+ * without waiting for the worker.
  */
 extern WeirLaunch weir_worker_launch(WeirWorkerKind kind, Oid database,
 									 Oid object, const char *name,
-									 const char *label);
+									 const char *label,
+									 WeirStillSo still_so);
 
 /*
  * First call of a worker's main function: signal handlers, attach to slot
