@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use WeirTest;
 
+use List::Util qw(min);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -348,17 +349,25 @@ $node->safe_psql('shop',     'CREATE EXTENSION pg_weir');
 pipeline('shop');
 workers_are('shop', $all, 'workers before they are terminated');
 
+# Of a few times the shortest is told: a machine may be busy with other things,
+# but not each time.
 foreach my $type ('weir reader', 'weir database')
 {
-	my $old = pid_of('shop', $type);
+	my $took = $bound;
 
-	$start = time();
-	$node->safe_psql('postgres', "SELECT pg_terminate_backend($old)");
-	poll_ok($node, 'postgres',
-		"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $old",
-		"$type is gone when terminated");
-	cmp_ok(time() - $start, '<', 2, "$type leaves at once");
-	workers_are('shop', $all, "$type comes back");
+	for (my $try = 1; $try <= 5 && $took >= 2; $try++)
+	{
+		my $old = pid_of('shop', $type);
+
+		$start = time();
+		$node->safe_psql('postgres', "SELECT pg_terminate_backend($old)");
+		poll_ok($node, 'postgres',
+			"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $old",
+			"$type is gone when terminated");
+		$took = min($took, time() - $start);
+		workers_are('shop', $all, "$type comes back");
+	}
+	cmp_ok($took, '<', 2, "$type leaves at once");
 }
 
 my $launcher = pid_of(undef, 'weir launcher');
@@ -386,7 +395,7 @@ poll_ok($node, 'postgres',
 	q{SELECT count(DISTINCT datname) FROM pg_stat_activity
 	  WHERE backend_type = 'weir database'},
 	'as many database workers as there are slots', '7');
-ok($node->log_contains(qr/WARNING:.*out of weir worker slots/),
+ok($node->wait_for_log(qr/WARNING:.*out of weir worker slots/),
 	'that there are no more is in the log');
 $node->safe_psql('postgres', "DROP DATABASE many$_") for (1 .. 6);
 workers_are('many7', $database_only, 'the one that waited gets a free slot');
