@@ -125,9 +125,14 @@ sub kill_anywhere
 	my $offset = -s $node->logfile;
 
 	$node->poll_query_until('postgres', $beyond) or die 'no progress';
-	my $pid = $node->safe_psql('postgres',
-		q{SELECT max(pid) FROM pg_stat_activity WHERE backend_type = 'weir reader'});
-	kill 'KILL', $pid;
+
+	# The main reader: one that catches up leaves when it has.
+	my $main = q{FROM weir.stat_worker WHERE kind = 'reader' AND main};
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 $main")
+	  or die 'no main reader';
+	my ($pid) = $node->safe_psql('postgres', "SELECT pid $main") =~ /^(\d+)$/
+	  or die 'no main reader any more';
+	is(kill('KILL', $pid), 1, 'a reader is killed');
 	$node->wait_for_log(qr/\(PID $pid\) was terminated by signal 9/, $offset);
 	$count{other}++;
 	poll_ok($node, 'postgres', beyond_here(), 'kill -9: the views go on');
