@@ -34,6 +34,7 @@
 #include "worker/worker.h"
 
 #define WAIT_STEP_MS	1000	/* a lost wake-up costs no more than this */
+#define PATIENCE_MS	10000		/* of a wait whose stream does not answer */
 
 /* Only the owner may change what a view does. */
 static WeirView *
@@ -65,21 +66,30 @@ typedef struct Goal
 	WeirEnds   *ends;
 } Goal;
 
-/* Ask for the ends of all partitions, as the view's owner would read them. */
+/*
+ * Ask for the ends of all partitions, as the view's owner would read them; as
+ * long as the caller waits, at most PATIENCE_MS.
+ */
 static Goal *
-take_goal(const WeirView *view)
+take_goal(const WeirView *view, TimestampTz deadline)
 {
+	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   PATIENCE_MS);
 	Goal	   *goal = palloc0_object(Goal);
 	WeirStream *stream = weir_stream_get(view->stream);
 	WeirSource *source = weir_stream_open(stream, view->owner);
 
 	goal->npartitions = weir_source_partitions(source);
 	goal->ends = palloc_array(WeirEnds, goal->npartitions);
-	if (!weir_source_all_ends(source, goal->npartitions, goal->ends))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("could not learn the ends of stream %s",
-						stream->name)));
+	while (!weir_source_all_ends(source, goal->npartitions, goal->ends))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= Min(patience, deadline))
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("could not learn the ends of stream %s",
+							stream->name)));
+	}
 	weir_source_close(source);
 	return goal;
 }
@@ -210,7 +220,7 @@ weir_wait_for(Oid relation, int64 timeout)
 
 	check_can_wait(relation);
 	check_can_progress(view);
-	goal = take_goal(view);
+	goal = take_goal(view, deadline);
 	served = weir_served_load(relation, weir_stream_get(view->stream));
 	if (served == NULL)
 		check_can_progress(weir_view_get(relation, false));

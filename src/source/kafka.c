@@ -269,12 +269,21 @@ static int
 kafka_partitions(WeirSource *base)
 {
 	KafkaSource *source = (KafkaSource *) base;
+	int64		patience = deadline_in(PATIENCE_MS);
 	const struct rd_kafka_metadata *metadata;
 	rd_kafka_resp_err_t err;
 	int			partitions = 0;
 
-	err = rd_kafka_metadata(source->reader->rk, 0, source->handle, &metadata,
-							ASK_MS);
+	/* A statement has patience; a worker has other things to do meanwhile. */
+	while ((err = rd_kafka_metadata(source->reader->rk, 0, source->handle,
+									&metadata, ASK_MS)) != 0 &&
+		   MyBackendType != B_BG_WORKER && weir_kafka_remaining(patience) > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		weir_kafka_client_serve(source->reader, NULL);
+		if (source->reader->failure)
+			break;
+	}
 	if (!err)
 	{
 		if (metadata->topic_cnt == 1)
