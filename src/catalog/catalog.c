@@ -400,6 +400,27 @@ weir_view_state_get(Oid closed, WeirViewState *state)
 	table_close(table, NoLock);
 }
 
+/* The column of the row that has this key, as the query sees it. */
+static bool
+look_up(const char *name, AttrNumber key, Oid oid, AttrNumber column,
+		Datum *value)
+{
+	Relation	table = weir_table_open(name, AccessShareLock, false);
+	SysScanDesc scan = weir_table_scan_under(table, key + 1,
+											 ObjectIdGetDatum(oid),
+											 GetActiveSnapshot());
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tuple);
+	bool		isnull;
+
+	if (found)
+		*value = heap_getattr(tuple, column + 1, RelationGetDescr(table),
+							  &isnull);
+	systable_endscan(scan);
+	table_close(table, NoLock);
+	return found;
+}
+
 PG_FUNCTION_INFO_V1(weir_closed_to);
 
 /*
@@ -410,36 +431,14 @@ PG_FUNCTION_INFO_V1(weir_closed_to);
 Datum
 weir_closed_to(PG_FUNCTION_ARGS)
 {
-	Snapshot	snapshot = GetActiveSnapshot();
-	Relation	views = weir_table_open("view", AccessShareLock, false);
-	Relation	states = weir_table_open("view_state", AccessShareLock, false);
-	Oid			closed = InvalidOid;
-	TimestampTz closed_to = 0;
-	bool		isnull = true;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	Datum		closed;
+	Datum		closed_to;
 
-	scan = weir_table_scan_under(views, VIEW + 1, PG_GETARG_DATUM(0), snapshot);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		closed = DatumGetObjectId(heap_getattr(tuple, CLOSED + 1,
-											   RelationGetDescr(views),
-											   &isnull));
-	systable_endscan(scan);
-
-	scan = weir_table_scan_under(states, STATE_CLOSED + 1,
-								 ObjectIdGetDatum(closed), snapshot);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		closed_to = DatumGetTimestampTz(heap_getattr(tuple, STATE_CLOSED_TO + 1,
-													 RelationGetDescr(states),
-													 &isnull));
-	systable_endscan(scan);
-	table_close(states, NoLock);
-	table_close(views, NoLock);
-	if (!HeapTupleIsValid(tuple))
+	if (!look_up("view", VIEW, PG_GETARG_OID(0), CLOSED, &closed) ||
+		!look_up("view_state", STATE_CLOSED, DatumGetObjectId(closed),
+				 STATE_CLOSED_TO, &closed_to))
 		PG_RETURN_NULL();
-	PG_RETURN_TIMESTAMPTZ(closed_to);
+	PG_RETURN_DATUM(closed_to);
 }
 
 /*

@@ -85,11 +85,11 @@ weir_view_record_dependencies(Oid view)
 }
 
 /*
- * weir_view_is_usurped
- *		Does the rule of the view read relations, but not its closed table?
+ * weir_view_was_replaced
+ *		Does the view's rule read relations, but not its closed table?
  */
 bool
-weir_view_is_usurped(Oid view)
+weir_view_was_replaced(Oid view)
 {
 	Oid			closed = weir_view_get(view, false)->closed;
 	Relation	depend = table_open(DependRelationId, AccessShareLock);

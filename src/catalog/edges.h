@@ -21,7 +21,7 @@ extern void weir_view_record_dependencies(Oid view);
  * Was the view's query replaced by one that does not show its rows?  A query
  * of constants is none: pg_dump --clean breaks circles with it.
  */
-extern bool weir_view_is_usurped(Oid view);
+extern bool weir_view_was_replaced(Oid view);
 
 /* The role that owns the extension; raises UNDEFINED_OBJECT without it. */
 extern Oid	weir_extension_owner(void);

@@ -12,15 +12,16 @@
  *	ALTER [MATERIALIZED] VIEW ... SET (weir. ...)	change options
  *	REFRESH MATERIALIZED VIEW						weir.wait()
  *	EXPLAIN CREATE MATERIALIZED VIEW				explainview.c
- *	CREATE OR REPLACE VIEW							keep its rows visible
+ *	CREATE OR REPLACE VIEW							refuse to hide its rows
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
  *	DROP OWNED, REASSIGN OWNED						lock the views first
  *
- * CREATE OR REPLACE VIEW passes: pg_dump restores a continuous view with it.
- * Only what would no longer show the view's rows is refused.  The object access hook removes catalog rows when a view or
- * a stream is dropped, by whatever statement, and makes the relations behind
- * a view follow its owner.
+ * CREATE OR REPLACE VIEW passes, since pg_dump restores a continuous view with
+ * it; only a query that would no longer show the view's rows is refused.  The
+ * object access hook removes catalog rows when a view or a stream is dropped,
+ * by whatever statement, and makes the relations behind a view follow its
+ * owner.
  *
  *-------------------------------------------------------------------------
  */
@@ -138,7 +139,7 @@ replace_view(const Utility *utility)
 		return;
 	CommandCounterIncrement();
 	view = find_view(statement->view);
-	if (OidIsValid(view) && weir_view_is_usurped(view))
+	if (OidIsValid(view) && weir_view_was_replaced(view))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("the query of continuous view \"%s\" cannot be replaced",
