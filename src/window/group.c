@@ -36,6 +36,7 @@
 #include "utils/timestamp.h"
 
 #include "window/group.h"
+#include "window/wide.h"
 
 /* Rows are handed to the table access method in portions of this size. */
 #define FLUSH_ROWS	1000
@@ -491,7 +492,10 @@ keep_part(WeirGroups *groups, const PartExec *exec, StateValue *state)
 	}
 }
 
-/* Refuse a partial whose row would not fit a page. */
+/*
+ * Refuse a record whose own keys and states would not fit a page.  What others
+ * have added to the group does not matter: see wide.c.
+ */
 static void
 check_row_fits(WeirGroups *groups, const WeirGroup *group)
 {
@@ -755,9 +759,16 @@ weir_groups_flush(WeirGroups *groups, Relation segment)
 
 		MemoryContextReset(rows);
 		for (; group != NULL && n < FLUSH_ROWS; group = group->next)
-			store_group(groups, group, slots[n++]);
-		table_multi_insert(segment, slots, n, GetCurrentCommandId(true),
-						   0, NULL);
+		{
+			store_group(groups, group, slots[n]);
+			if (weir_wide_row(segment, slots[n]))
+				weir_wide_insert(groups->plan, segment, slots[n]);
+			else
+				n++;
+		}
+		if (n > 0)
+			table_multi_insert(segment, slots, n, GetCurrentCommandId(true),
+							   0, NULL);
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextSwitchTo(save);

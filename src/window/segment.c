@@ -36,6 +36,7 @@
 #include "base/fault.h"
 #include "base/usercontext.h"
 #include "window/segment.h"
+#include "window/wide.h"
 
 /* Compact when there are more rows than this, and than FACTOR x groups. */
 #define COMPACT_ROWS	5000
@@ -128,18 +129,24 @@ weir_segment_compaction_due(const WeirView *view)
 
 /* Append what the last SPI fetch brought to a segment. */
 static void
-append_fetched(Relation segment, TupleTableSlot **slots)
+append_fetched(const WeirPlan *plan, Relation segment, TupleTableSlot **slots)
 {
-	int			n = (int) SPI_processed;
+	int			n = 0;
 
-	for (int i = 0; i < n; i++)
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		ExecClearTuple(slots[i]);
+		ExecClearTuple(slots[n]);
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-						  slots[i]->tts_values, slots[i]->tts_isnull);
-		ExecStoreVirtualTuple(slots[i]);
+						  slots[n]->tts_values, slots[n]->tts_isnull);
+		ExecStoreVirtualTuple(slots[n]);
+		if (weir_wide_row(segment, slots[n]))
+			weir_wide_insert(plan, segment, slots[n]);
+		else
+			n++;
 	}
-	table_multi_insert(segment, slots, n, GetCurrentCommandId(true), 0, NULL);
+	if (n > 0)
+		table_multi_insert(segment, slots, n, GetCurrentCommandId(true), 0,
+						   NULL);
 }
 
 /*
@@ -173,7 +180,7 @@ copy_merge(const WeirView *view, const WeirPlan *plan, int target)
 		if (SPI_processed == 0)
 			break;
 		rows += SPI_processed;
-		append_fetched(segment, slots);
+		append_fetched(plan, segment, slots);
 		SPI_freetuptable(SPI_tuptable);
 		CHECK_FOR_INTERRUPTS();
 	}
