@@ -127,7 +127,7 @@ weir_decode_late(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	read_message(PG_GETARG_HEAPTUPLEHEADER(1), &record.message);
-	weir_decode(decoding->decoder, NULL, &record, 1);
+	(void) weir_decode(decoding->decoder, NULL, &record, 1, WEIR_DECODE_ALL);
 	if (record.verdict != WEIR_WELL_FORMED)
 		PG_RETURN_NULL();
 	tuple = heap_form_tuple(decoding->stream->tupdesc, record.values,

@@ -243,7 +243,8 @@ weir_bounded_read(WeirBounded *bounded, int *n)
 			continue;
 		}
 		old = MemoryContextSwitchTo(bounded->batch);
-		weir_decode(bounded->decoder, bounded->source, bounded->records, *n);
+		(void) weir_decode(bounded->decoder, bounded->source, bounded->records,
+						   *n, WEIR_DECODE_ALL);
 		MemoryContextSwitchTo(old);
 	}
 	bounded->max = Min(2 * bounded->max, MAX_BATCH);

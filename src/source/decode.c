@@ -3,7 +3,9 @@
  * decode.c
  *	  Messages into rows of a stream, with a verdict for each.
  *
- * Three passes over the records of a call:
+ * Three passes over the records of a call, or, where the values are many times
+ * as long as the messages (1e131071 is a number of 131072 digits), over some
+ * after the others:
  *
  *	1.	scan the value and convert the needed columns by parsers that cannot
  *		fail; what only the type's input function can decide is put off
@@ -43,6 +45,9 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
+
+/* What pass 1 may leave for the others. */
+#define CHUNK_BYTES	(64 * 1024 * 1024)
 
 /* A value for an input function, NULL for a domain to look at. */
 typedef struct Pending
@@ -613,24 +618,49 @@ allocate_rows(WeirDecoder *decoder, WeirRecord *records, int n)
 	}
 }
 
-void
-weir_decode(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
-			int n)
+/*
+ * Pass 1, over as many records as give at most about CHUNK_BYTES; returns how
+ * many.
+ */
+static int
+scan_records(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
+			 int n)
 {
-	decoder->results = CurrentMemoryContext;
-	decoder->npending = 0;
-	decoder->maxpending = 0;
-	decoder->pending = NULL;
-	decoder->records = records;
-	decoder->nrecords = n;
-	allocate_rows(decoder, records, n);
+	Size		limit = MemoryContextMemAllocated(decoder->results, false) +
+		CHUNK_BYTES;
+	int			i = 0;
 
-	for (int i = 0; i < n; i++)
+	do
 	{
 		decode_record(decoder, source, &records[i]);
 		MemoryContextReset(decoder->scratch);
+	} while (++i < n &&
+			 MemoryContextMemAllocated(decoder->results, false) < limit);
+	return i;
+}
+
+/* What the input functions have read is needed no more. */
+static void
+forget_pending(WeirDecoder *decoder)
+{
+	for (int i = 0; i < decoder->npending; i++)
+	{
+		if (decoder->pending[i].text)
+			pfree(decoder->pending[i].text);
 	}
+	decoder->npending = 0;
+}
+
+/* All passes, over some of the records at least; returns over how many. */
+static int
+decode_records(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
+			   int n)
+{
+	n = scan_records(decoder, source, records, n);
+	decoder->records = records;
+	decoder->nrecords = n;
 	decode_pending(decoder);
+	forget_pending(decoder);
 	for (int i = 0; i < n; i++)
 	{
 		if (records[i].verdict == WEIR_WELL_FORMED)
@@ -647,6 +677,28 @@ weir_decode(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
 		if (decoder->error)
 			fill_error(decoder, &records[i]);
 	}
+	return n;
+}
+
+int
+weir_decode(WeirDecoder *decoder, WeirSource *source, WeirRecord *records,
+			int n, Size memory)
+{
+	int			done = 0;
+	Size		limit;
+
+	decoder->results = CurrentMemoryContext;
+	decoder->npending = 0;
+	decoder->maxpending = 0;
+	decoder->pending = NULL;
+	allocate_rows(decoder, records, n);
+
+	limit = MemoryContextMemAllocated(decoder->results, false) + memory;
+	while (done < n &&
+		   (done == 0 ||
+			MemoryContextMemAllocated(decoder->results, false) < limit))
+		done += decode_records(decoder, source, &records[done], n - done);
+	return done;
 }
 
 /* ---- setting up ------------------------------------------------------ */

@@ -55,6 +55,7 @@
 
 #define POLL_MESSAGES		10000	/* taken from the source at a time */
 #define BATCH_BYTES			(64 * 1024 * 1024)	/* payload of a batch */
+#define DECODED_BYTES		(512 * 1024 * 1024) /* what a batch is decoded to */
 #define DRAIN_MS			50	/* between looks while a batch is open */
 #define RECLAIM_MS				5000	/* between attempts to reclaim */
 #define JOIN_MS				1000	/* between attempts to join main */
@@ -83,6 +84,7 @@ typedef struct Reader
 	Size		bytes;
 	bool		committing;		/* the last attempt has not succeeded yet */
 	bool		doubted;		/* is it the log that was read before? */
+	bool		cut;			/* what was taken does not all belong to it */
 	TimestampTz began;			/* 0: nothing collected yet */
 
 	/* the batch before it, for weir.max_rate */
@@ -143,6 +145,7 @@ begin_batch(Reader *reader)
 	reader->batch.records = palloc_array(WeirRecord, reader->room);
 	reader->bytes = 0;
 	reader->doubted = false;
+	reader->cut = false;
 	reader->began = 0;
 }
 
@@ -384,6 +387,26 @@ apply_batch_to(Reader *reader, WeirServed *served, const bool *read_to_end,
 	return false;
 }
 
+/*
+ * A few bytes can stand for very many, and so for more memory than there is.
+ * The batch ends before the records that are not decoded; they are read again.
+ */
+static void
+cut_batch(Reader *reader, int n)
+{
+	WeirBatch  *batch = &reader->batch;
+
+	for (int i = n; i < batch->nrecords; i++)
+	{
+		const WeirMessage *message = &batch->records[i].message;
+		int64	   *to = &batch->to[message->partition];
+
+		*to = Min(*to, message->offset);
+	}
+	batch->nrecords = n;
+	reader->cut = true;
+}
+
 /* Decode the columns that some view needs, as the stream's owner. */
 static void
 decode_batch(Reader *reader)
@@ -393,6 +416,7 @@ decode_batch(Reader *reader)
 	WeirUserContext user;
 	WeirDecoder *decoder;
 	ListCell   *lc;
+	int			n;
 
 	if (reader->batch.nrecords == 0)
 		return;
@@ -401,9 +425,11 @@ decode_batch(Reader *reader)
 								 ((WeirServed *) lfirst(lc))->plan->columns);
 	weir_user_enter(&user, stream->owner, NIL);
 	decoder = weir_decoder_create(stream, needed);
-	weir_decode(decoder, reader->assignment->source, reader->batch.records,
-				reader->batch.nrecords);
+	n = weir_decode(decoder, reader->assignment->source, reader->batch.records,
+					reader->batch.nrecords, DECODED_BYTES);
 	weir_user_leave(&user);
+	if (n < reader->batch.nrecords)
+		cut_batch(reader, n);
 }
 
 /* The views that have left, and whether that was a failure. */
@@ -729,7 +755,14 @@ turn(Reader *reader)
 			return false;
 		wrote = reader->paced_records > 0;
 		reader->quiet_since = 0;
+		if (reader->cut)
+		{
+			tend_views(reader, wrote);
+			reader->assigned = false;
+		}
 		begin_batch(reader);
+		if (!reader->assigned)
+			return assignment->served != NIL;
 	}
 	if (reader->doubted)
 	{
