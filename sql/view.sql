@@ -237,6 +237,21 @@ ALTER FOREIGN TABLE events RENAME COLUMN number TO nr;
 ALTER FOREIGN TABLE events RENAME TO happenings;
 ALTER FOREIGN TABLE happenings RENAME TO events;
 ALTER FOREIGN TABLE events ADD COLUMN more text;
+-- nor by what the stream inherits from
+CREATE TABLE parent (number int UNIQUE);
+CREATE TABLE grandparent (number int);
+ALTER TABLE parent INHERIT grandparent;
+ALTER FOREIGN TABLE events INHERIT parent;
+ALTER TABLE parent ADD CHECK (number > 0);
+ALTER TABLE grandparent ALTER number SET NOT NULL;
+ALTER TABLE grandparent RENAME COLUMN number TO nr;
+ALTER TABLE parent ALTER COLUMN number TYPE bigint;
+ALTER TABLE ONLY parent ADD CHECK (number > 0) NO INHERIT;
+ALTER TABLE parent ADD UNIQUE (number), DROP CONSTRAINT parent_number_key;
+ALTER TABLE parent ADD COLUMN still_more text;
+ALTER FOREIGN TABLE events NO INHERIT parent;
+ALTER TABLE grandparent RENAME COLUMN number TO nr;
+DROP TABLE parent, grandparent;
 
 --
 -- Owners and permissions

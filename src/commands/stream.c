@@ -17,8 +17,10 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_inherits.h"
 #include "commands/stream.h"
 #include "commands/tablecmds.h"
 #include "foreign/foreign.h"
@@ -105,6 +107,19 @@ column_constrained(Oid stream, const char *name)
 	return constrained;
 }
 
+/*
+ * Is it a constraint that records would have to satisfy?  Others a parent of
+ * the stream may have, and keeps to itself.
+ */
+static bool
+constrains_records(const Constraint *constraint)
+{
+	return constraint->contype != CONSTR_UNIQUE &&
+		constraint->contype != CONSTR_EXCLUSION &&
+		constraint->contype != CONSTR_FOREIGN;
+}
+
+/* None of what decides what a record is. */
 static void
 check_command(Oid stream, Oid view, AlterTableCmd *command)
 {
@@ -122,10 +137,17 @@ check_command(Oid stream, Oid view, AlterTableCmd *command)
 			raise_frozen(stream, view,
 						 psprintf("the type of column \"%s\"", command->name));
 			break;
+		case AT_AddConstraint:
+			if (constrains_records(castNode(Constraint, command->def)))
+				raise_frozen(stream, view, "the constraints");
+			break;
+		case AT_DropConstraint:
+			if (OidIsValid(get_relation_constraint_oid(stream, command->name,
+													   true)))
+				raise_frozen(stream, view, "the constraints");
+			break;
 		case AT_SetNotNull:
 		case AT_DropNotNull:
-		case AT_AddConstraint:
-		case AT_DropConstraint:
 		case AT_AlterConstraint:
 			raise_frozen(stream, view, "the constraints");
 			break;
@@ -142,44 +164,77 @@ check_command(Oid stream, Oid view, AlterTableCmd *command)
 	}
 }
 
-/* The stream that a statement names, or InvalidOid. */
-static Oid
-stream_named(RangeVar *relation)
+/*
+ * The streams that a statement on a relation reaches: itself, and what inherits
+ * from it unless it says ONLY.  Locked as the statement will lock them.
+ */
+static List *
+streams_reached(RangeVar *relation, LOCKMODE lockmode)
 {
 	Oid			relid = RangeVarGetRelid(relation, NoLock, true);
-	WeirSourceKind kind;
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+	List	   *relids;
+	List	   *streams = NIL;
+	ListCell   *lc;
 
-	if (!OidIsValid(relid) ||
-		get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
-		!weir_stream_is(relid, &kind))
-		return InvalidOid;
-	return relid;
+	if (relkind != RELKIND_FOREIGN_TABLE && relkind != RELKIND_RELATION &&
+		relkind != RELKIND_PARTITIONED_TABLE)
+		return NIL;
+	if (relkind != RELKIND_FOREIGN_TABLE && !has_subclass(relid))
+		return NIL;
+
+	/* first the lock that the statement needs, so that no view comes between */
+	relid = RangeVarGetRelidExtended(relation, lockmode, 0,
+									 RangeVarCallbackOwnsRelation, NULL);
+	relids = relation->inh ? find_all_inheritors(relid, lockmode, NULL) :
+		list_make1_oid(relid);
+	foreach(lc, relids)
+	{
+		WeirSourceKind kind;
+
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE &&
+			weir_stream_is(lfirst_oid(lc), &kind))
+			streams = lappend_oid(streams, lfirst_oid(lc));
+	}
+	return streams;
 }
 
 /*
  * weir_stream_check_alter
- *		ALTER FOREIGN TABLE: nothing that decides what a record is.
+ *		ALTER TABLE, FOREIGN TABLE: nothing that decides what a record is.
  */
 void
 weir_stream_check_alter(AlterTableStmt *statement)
 {
-	Oid			stream = stream_named(statement->relation);
-	Oid			view;
 	ListCell   *lc;
+	ListCell   *command;
 
-	if (!OidIsValid(stream))
-		return;
+	foreach(lc, streams_reached(statement->relation,
+								AlterTableGetLockLevel(statement->cmds)))
+	{
+		Oid			view = reading_view(lfirst_oid(lc));
 
-	/* first the lock that the statement needs, so that no view comes between */
-	stream = RangeVarGetRelidExtended(statement->relation,
-									  AlterTableGetLockLevel(statement->cmds),
-									  0, RangeVarCallbackOwnsRelation, NULL);
-	view = reading_view(stream);
-	if (!OidIsValid(view))
-		return;
-	foreach(lc, statement->cmds)
-		check_command(stream, view, lfirst_node(AlterTableCmd, lc));
-	weir_wake_at_commit();		/* its readers take the new options */
+		if (!OidIsValid(view))
+			continue;
+		foreach(command, statement->cmds)
+			check_command(lfirst_oid(lc), view,
+						  lfirst_node(AlterTableCmd, command));
+		weir_wake_at_commit();	/* its readers take the new options */
+	}
+}
+
+/* Does the stream's column of this name read the field of its own name? */
+static bool
+reads_field_of_its_name(Oid stream, const char *column)
+{
+	AttrNumber	attnum = get_attnum(stream, column);
+	List	   *options;
+
+	if (attnum == InvalidAttrNumber)
+		return false;
+	options = GetForeignColumnOptions(stream, attnum);
+	return weir_option_get(options, "field") == NULL &&
+		weir_option_get(options, "metadata") == NULL;
 }
 
 /*
@@ -190,26 +245,20 @@ weir_stream_check_alter(AlterTableStmt *statement)
 void
 weir_stream_check_rename(RenameStmt *statement)
 {
-	Oid			stream;
-	Oid			view;
-	AttrNumber	attnum;
-	List	   *options;
+	ListCell   *lc;
 
 	if (statement->renameType != OBJECT_COLUMN)
 		return;
-	stream = stream_named(statement->relation);
-	if (!OidIsValid(stream))
-		return;
-	attnum = get_attnum(stream, statement->subname);
-	view = reading_view(stream);
-	if (attnum == InvalidAttrNumber || !OidIsValid(view))
-		return;
-	options = GetForeignColumnOptions(stream, attnum);
-	if (weir_option_get(options, "field") == NULL &&
-		weir_option_get(options, "metadata") == NULL)
-		raise_frozen(stream, view,
-					 psprintf("the name of column \"%s\"",
-							  statement->subname));
+	foreach(lc, streams_reached(statement->relation, AccessExclusiveLock))
+	{
+		Oid			view = reading_view(lfirst_oid(lc));
+
+		if (OidIsValid(view) &&
+			reads_field_of_its_name(lfirst_oid(lc), statement->subname))
+			raise_frozen(lfirst_oid(lc), view,
+						 psprintf("the name of column \"%s\"",
+								  statement->subname));
+	}
 }
 
 /*
