@@ -14,7 +14,9 @@
 #include "base/compat.h"
 
 #include "base/usercontext.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -59,6 +61,17 @@ weir_user_leave(WeirUserContext *context)
 {
 	AtEOXact_GUC(false, context->save_nestlevel);
 	SetUserIdAndSecContext(context->save_userid, context->save_sec_context);
+}
+
+/*
+ * SET CONSTRAINTS ALL IMMEDIATE; see usercontext.h.
+ */
+void
+weir_constraints_immediate(void)
+{
+	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
+
+	AfterTriggerSetState(immediate);
 }
 
 /*

@@ -32,4 +32,10 @@ extern void weir_user_leave(WeirUserContext *context);
 /* The settings a continuous view records: "name=value", present values. */
 extern List *weir_user_settings(void);
 
+/*
+ * Until the end of the transaction no trigger is deferred: restricted code must
+ * leave none behind.  Those that are pending fire now, as the current user.
+ */
+extern void weir_constraints_immediate(void);
+
 #endif							/* WEIR_USERCONTEXT_H */

@@ -151,6 +151,9 @@ weir_retain_trim(const WeirView *view, int64 max_rows, TimestampTz *bound)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("could not lock relation \"%s\"",
 						get_rel_name(view->closed))));
+	if (!weir_retain_due(view, *bound))
+		return 0;
+	weir_constraints_immediate();	/* I8 */
 	from = from_expired(view, &end);
 	weir_user_enter(&user, view->owner, view->settings);
 	SPI_connect();

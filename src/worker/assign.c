@@ -22,10 +22,8 @@
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_user_mapping.h"
-#include "commands/trigger.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
@@ -35,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "base/error.h"
+#include "base/usercontext.h"
 #include "catalog/table.h"
 #include "window/start.h"
 #include "worker/assign.h"
@@ -48,13 +47,12 @@ int			weir_batch_rows = 50000;
 bool
 weir_worker_begin(Oid stream)
 {
-	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
 	Oid			extension;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	AfterTriggerSetState(immediate);
+	weir_constraints_immediate();
 	extension = weir_catalog_extension();
 	if (!OidIsValid(extension))
 		return false;
