@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "access/reloptions.h"
@@ -238,28 +239,32 @@ kafka_milliseconds(TimestampTz timestamp)
 	return us <= 0 ? 0 : (us + 999) / 1000;
 }
 
+/*
+ * The first offset with a record at or after timestamp, or the end.  That is
+ * asked for first: a record that comes between the two answers lies behind it.
+ *
+ * The reader's isolation decides what counts: records behind the last stable
+ * offset are looked at by nobody yet, so that is the end.
+ */
 static int64
 kafka_offset_at(WeirSource *base, int32 partition, TimestampTz timestamp)
 {
 	KafkaSource *source = (KafkaSource *) base;
 	int64		patience = deadline_in(PATIENCE_MS);
-	int64		offset = RD_KAFKA_OFFSET_END;
 	int64		about = kafka_milliseconds(timestamp);
+	int64		end;
+	int64		offset;
 
-	/*
-	 * The reader's isolation decides what counts: records behind the last
-	 * stable offset are looked at by nobody yet, so that is the end.
-	 */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (!ask(source, source->reader, partition, 1, RD_KAFKA_OFFSET_END,
+				 deadline_in(ASK_MS), &end))
+			continue;
+		WEIR_FAULT("offset-asked");
 		if (ask(source, source->reader, partition, 1, about,
 				deadline_in(ASK_MS), &offset))
-		{
-			if (offset >= 0)
-				return offset;
-			about = RD_KAFKA_OFFSET_END;
-		}
+			return offset >= 0 ? offset : end;
 	} while (weir_kafka_remaining(patience) > 0);
 	raise_unanswered(source, RD_KAFKA_RESP_ERR__TIMED_OUT);
 	return 0;
