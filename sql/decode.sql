@@ -105,6 +105,12 @@ SELECT event_type, error FROM contract WHERE error ~ 'null' GROUP BY 1, 2;
 SELECT count(*), count(DISTINCT event_type) FROM contract WHERE error IS NULL AND total_amount >= 300;
 DROP FOREIGN TABLE contract;
 
+-- the day of an instant, to the last microsecond of it
+CREATE FOREIGN TABLE days (t text, day date OPTIONS (field 't'), ts timestamptz) SERVER generator OPTIONS (event_time 'ts');
+SELECT d.t, d.day FROM unnest(ARRAY['9999-12-31T23:59:59.999999Z', '2400-01-01T23:59:59.999999Z', '2400-01-02T00:00:00Z', '2000-01-01T00:00:00Z', '1999-12-31T23:59:59.999999Z', '1999-12-31T00:00:00Z', '0001-01-01T00:00:00Z']) t,
+    weir.decode(NULL::days, (NULL, 0, 0, NULL, now(), now(), NULL, convert_to(json_build_object('t', t, 'ts', '2024-01-01T00:00:00Z')::text, 'UTF8'), now())::weir.late_event) d;
+DROP FOREIGN TABLE days;
+
 -- a long message, and the bytes as they are
 CREATE FOREIGN TABLE short (event_type text, ts timestamptz OPTIONS (field 'timestamp'), error text OPTIONS (metadata 'error'))
     SERVER generator OPTIONS ("limit" '100', start '2024-01-01T00:00:00Z', event_time 'ts', max_message_bytes '100');

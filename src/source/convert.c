@@ -18,8 +18,6 @@
  */
 #include "base/compat.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "source/convert.h"
@@ -320,8 +318,11 @@ convert_date(WeirConversion *conversion, const char *text, size_t len,
 		return outcome;
 	if (has_zone && !instant_to_local(conversion->stream, local, &local))
 		return ERRCODE_DATETIME_FIELD_OVERFLOW;
-	*result = DateADTGetDatum((DateADT) floor((double) local /
-											  (double) USECS_PER_DAY));
+
+	/* to the day before, also before 2000; a double would not be exact */
+	if (local < 0)
+		local -= USECS_PER_DAY - 1;
+	*result = DateADTGetDatum((DateADT) (local / USECS_PER_DAY));
 	return WEIR_CONVERT_DONE;
 }
 
