@@ -121,7 +121,12 @@ SELECT error, count(*) FROM raw GROUP BY 1 ORDER BY 2;
 SELECT count(*) FROM (
     (SELECT line FROM raw WHERE error IS NULL) EXCEPT ALL
     SELECT convert_from(value, 'UTF8') FROM shown WHERE error IS DISTINCT FROM 'invalid UTF-8') x;
-DROP FOREIGN TABLE short, raw, shown, hidden;
+-- more members than jsonb has room for
+CREATE FOREIGN TABLE huge (j jsonb, t text OPTIONS (field 'j'), same json OPTIONS (field 'j'), n int, ts timestamptz, error text OPTIONS (metadata 'error'))
+    SERVER generator OPTIONS (event_time 'ts', max_message_bytes '100000000');
+SELECT d.n, d.error, d.j IS NULL AS no_jsonb, length(d.same::text) FROM
+    weir.decode(NULL::huge, (NULL, 0, 0, NULL, now(), now(), NULL, convert_to('{"ts":"2024-01-01T00:00:00Z","n":1,"j":[' || repeat('1,', 17000000) || '1]}', 'UTF8'), now())::weir.late_event) d;
+DROP FOREIGN TABLE short, raw, shown, hidden, huge;
 DROP FUNCTION is_json_object;
 DROP TYPE populated, device;
 DROP DOMAIN quantity;

@@ -49,6 +49,12 @@
 /* What pass 1 may leave for the others. */
 #define CHUNK_BYTES	(64 * 1024 * 1024)
 
+/*
+ * Objects and arrays of more bytes may have more members than jsonb_in() has
+ * memory for: it raises an internal error.
+ */
+#define JSONB_BYTES	(32 * 1024 * 1024)
+
 /* A value for an input function, NULL for a domain to look at. */
 typedef struct Pending
 {
@@ -134,7 +140,8 @@ column_failed(WeirDecoder *decoder, WeirRecord *record,
 	if (sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE ||
 		sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW)
 		what = "value out of range";
-	else if (sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
+	else if (sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION ||
+			 sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		what = "value too long";
 	else if (sqlerrcode == ERRCODE_CHARACTER_NOT_IN_REPERTOIRE)
 		what = "invalid UTF-8";
@@ -242,6 +249,13 @@ convert_field(WeirDecoder *decoder, WeirRecord *record,
 	{
 		if (conversion->domain)
 			put_off(decoder, record, conversion, NULL, 0);
+		return;
+	}
+	if (value->len > JSONB_BYTES && conversion->type != JSONOID &&
+		(value->kind == WEIR_JSON_OBJECT || value->kind == WEIR_JSON_ARRAY))
+	{
+		column_failed(decoder, record, conversion,
+					  ERRCODE_PROGRAM_LIMIT_EXCEEDED);
 		return;
 	}
 	text = value_text(decoder, value, conversion->whole_json, &len);
