@@ -344,6 +344,8 @@ insert_index_entries(Relation table, TupleTableSlot **slots, int n,
 
 	for (int i = 0; i < state->ri_NumIndices; i++)
 	{
+		if (!state->ri_IndexRelationInfo[i]->ii_ReadyForInserts)
+			continue;			/* REINDEX CONCURRENTLY has not built it yet */
 		for (int j = 0; j < n; j++)
 			insert_index_entry(table, state->ri_IndexRelationDescs[i],
 							   state->ri_IndexRelationInfo[i], slots[j],

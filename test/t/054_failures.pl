@@ -247,6 +247,32 @@ is( $node->safe_psql('postgres',
 		q{SELECT error IS NULL, (SELECT sum(events) FROM of_clerk) FROM weir.stat_view WHERE view = 'of_clerk'::regclass}),
 	't|500', 'its rows are what they were');
 
+#
+# An index of a table that every batch writes to, while it is made anew: it
+# waits for one who writes, and is not ready until then.
+#
+
+my $table   = q{'weir.late_event'::regclass};
+my $writer  = $node->background_psql('postgres');
+my $builder = $node->background_psql('postgres');
+
+$writer->query_safe('BEGIN; LOCK TABLE weir.late_event IN ROW EXCLUSIVE MODE');
+$builder->query_until(qr/begun/,
+	"\\echo begun\nREINDEX TABLE CONCURRENTLY weir.late_event;\n");
+poll_ok($node, 'postgres',
+	"SELECT count(*) > 0 FROM pg_index WHERE indrelid = $table AND NOT indisready",
+	'there is an index that takes no rows yet');
+my $stored = $node->safe_psql('postgres', 'SELECT count(*) FROM weir.late_event');
+poll_ok($node, 'postgres', "SELECT count(*) > $stored + 10 FROM weir.late_event",
+	'late records are stored all the same');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM weir.view WHERE status = 'failed'}),
+	0, 'and no view fails');
+$writer->query_safe('COMMIT');
+$writer->quit;
+$builder->quit;
+is($node->safe_psql('postgres', "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = $table"),
+	't', 'the index is ready after that');
+
 # The end: nothing was missed, nothing counted twice.
 $node->safe_psql('postgres', "SELECT weir.wait('$_', '60 s')")
   foreach 'switched', 'replaced', view_names('');
