@@ -376,6 +376,8 @@ deform_state(HeapTuple tuple, TupleDesc desc, WeirViewState *state)
 						DatumGetObjectId(values[STATE_CLOSED]))));
 	memcpy(state->live, ARR_DATA_PTR(live), state->nlive * sizeof(int32));
 	state->groups = DatumGetInt64(values[STATE_GROUPS]);
+	if (PointerGetDatum(live) != values[STATE_LIVE])
+		pfree(live);
 }
 
 /*

@@ -217,6 +217,8 @@ weir_wait_for(Oid relation, int64 timeout)
 		GetCurrentTimestamp() + timeout;
 	WeirServed *served;
 	Goal	   *goal;
+	MemoryContext look;			/* of one look; there may be very many */
+	MemoryContext save;
 
 	check_can_wait(relation);
 	check_can_progress(view);
@@ -224,6 +226,9 @@ weir_wait_for(Oid relation, int64 timeout)
 	served = weir_served_load(relation, weir_stream_get(view->stream));
 	if (served == NULL)
 		check_can_progress(weir_view_get(relation, false));
+	look = AllocSetContextCreate(CurrentMemoryContext, "weir wait",
+								 ALLOCSET_DEFAULT_SIZES);
+	save = MemoryContextSwitchTo(look);
 	ConditionVariablePrepareToSleep(&weir_shared->progress);
 	while (!reached(view, goal, served))
 	{
@@ -233,10 +238,13 @@ weir_wait_for(Oid relation, int64 timeout)
 			ConditionVariableCancelSleep();
 			raise_timeout(view);
 		}
+		MemoryContextReset(look);
 		view = weir_view_get(relation, false);
 		check_can_progress(view);
 	}
 	ConditionVariableCancelSleep();
+	MemoryContextSwitchTo(save);
+	MemoryContextDelete(look);
 }
 
 PG_FUNCTION_INFO_V1(weir_wait);
