@@ -252,6 +252,23 @@ ALTER TABLE parent ADD COLUMN still_more text;
 ALTER FOREIGN TABLE events NO INHERIT parent;
 ALTER TABLE grandparent RENAME COLUMN number TO nr;
 DROP TABLE parent, grandparent;
+-- nor by the types of its columns
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE DOMAIN small AS positive;
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE FOREIGN TABLE typed (number small, mood mood, ts timestamptz) SERVER generator OPTIONS (event_time 'ts');
+ALTER DOMAIN positive ADD CONSTRAINT more CHECK (VALUE > 1);
+CREATE MATERIALIZED VIEW of_typed WITH (weir.continuous) AS
+SELECT window_start, window_end, count(*) FROM typed, weir.tumble(ts, '1 hour') GROUP BY window_start, window_end WITH NO DATA;
+ALTER DOMAIN positive DROP CONSTRAINT more;
+ALTER DOMAIN small SET NOT NULL;
+ALTER DOMAIN positive SET DEFAULT 1;
+ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';
+ALTER TYPE mood ADD VALUE 'happy';
+DROP FOREIGN TABLE typed CASCADE;
+ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';
+ALTER DOMAIN positive DROP CONSTRAINT more;
+DROP TYPE mood, small, positive;
 
 --
 -- Owners and permissions

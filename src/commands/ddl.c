@@ -14,6 +14,7 @@
  *	EXPLAIN CREATE MATERIALIZED VIEW				explainview.c
  *	CREATE OR REPLACE VIEW							refuse to hide its rows
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
+ *	ALTER DOMAIN, ALTER TYPE ... RENAME VALUE		stream.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
  *	DROP OWNED, REASSIGN OWNED						lock the views first
  *
@@ -617,6 +618,14 @@ dispatch(const Utility *utility)
 		case T_CreateForeignTableStmt:
 			pass_on(utility);
 			check_stream(((CreateForeignTableStmt *) statement)->base.relation);
+			break;
+		case T_AlterDomainStmt:
+			weir_stream_check_domain((AlterDomainStmt *) statement);
+			pass_on(utility);
+			break;
+		case T_AlterEnumStmt:
+			weir_stream_check_enum((AlterEnumStmt *) statement);
+			pass_on(utility);
 			break;
 		case T_AlterForeignServerStmt:
 			weir_server_check_alter((AlterForeignServerStmt *) statement);

@@ -21,15 +21,19 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/stream.h"
 #include "commands/tablecmds.h"
 #include "foreign/foreign.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodes.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_type.h"
 #include "source/option.h"
 #include "source/stream.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "worker/worker.h"
 
 static void
@@ -259,6 +263,82 @@ weir_stream_check_rename(RenameStmt *statement)
 						 psprintf("the name of column \"%s\"",
 								  statement->subname));
 	}
+}
+
+/* Is it the type, or a domain over it, or over one over it? */
+static bool
+rests_on(Oid type, Oid base)
+{
+	while (OidIsValid(type) && type != base)
+	{
+		HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		type = InvalidOid;
+		if (HeapTupleIsValid(tuple))
+		{
+			type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+			ReleaseSysCache(tuple);
+		}
+	}
+	return OidIsValid(type);
+}
+
+/* Raise if a column of a stream that a view reads is of this type. */
+static void
+check_type(List *name, const char *what)
+{
+	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(name),
+										 true);
+	ListCell   *lc;
+
+	if (!OidIsValid(type) || !OidIsValid(weir_catalog_extension()))
+		return;
+	foreach(lc, weir_view_list())
+	{
+		WeirView   *view = lfirst(lc);
+		Relation	rel = try_relation_open(view->stream, AccessShareLock);
+
+		if (rel == NULL)
+			continue;
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+			if (!att->attisdropped && rests_on(att->atttypid, type))
+				raise_frozen(view->stream, view->view,
+							 psprintf("%s of a column's type", what));
+		}
+		relation_close(rel, NoLock);
+	}
+}
+
+/*
+ * weir_stream_check_domain
+ *		ALTER DOMAIN: its constraints are those of the records.
+ */
+void
+weir_stream_check_domain(AlterDomainStmt *statement)
+{
+	switch (statement->subtype)
+	{
+		case 'N':				/* DROP NOT NULL */
+		case 'O':				/* SET NOT NULL */
+		case 'C':				/* ADD CONSTRAINT */
+		case 'X':				/* DROP CONSTRAINT */
+			check_type(statement->typeName, "the constraints");
+			break;
+	}
+}
+
+/*
+ * weir_stream_check_enum
+ *		ALTER TYPE ... RENAME VALUE: messages go on to hold the old one.
+ */
+void
+weir_stream_check_enum(AlterEnumStmt *statement)
+{
+	if (statement->oldVal != NULL)
+		check_type(statement->typeName, "a value");
 }
 
 /*

@@ -14,11 +14,13 @@
 /*
  * Raise OBJECT_IN_USE if the statement would change what a continuous view's
  * past and future rows have in common: the log, or how its messages are
- * read.  For statements on anything but a stream or a server of one they do
- * nothing.  Need a transaction.
+ * read.  For statements on anything but a stream, a type of its columns or a
+ * server of one they do nothing.  Need a transaction.
  */
 extern void weir_stream_check_alter(AlterTableStmt *statement);
 extern void weir_stream_check_rename(RenameStmt *statement);
+extern void weir_stream_check_domain(AlterDomainStmt *statement);
+extern void weir_stream_check_enum(AlterEnumStmt *statement);
 extern void weir_server_check_alter(AlterForeignServerStmt *statement);
 
 #endif							/* WEIR_COMMANDS_STREAM_H */
