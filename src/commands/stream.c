@@ -31,6 +31,7 @@
 #include "parser/parse_type.h"
 #include "source/option.h"
 #include "source/stream.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -168,30 +169,15 @@ check_command(Oid stream, Oid view, AlterTableCmd *command)
 	}
 }
 
-/*
- * The streams that a statement on a relation reaches: itself, and what inherits
- * from it unless it says ONLY.  Locked as the statement will lock them.
- */
+/* The streams among a relation and, if that is asked, what inherits from it. */
 static List *
-streams_reached(RangeVar *relation, LOCKMODE lockmode)
+streams_among(Oid relid, bool inheritors)
 {
-	Oid			relid = RangeVarGetRelid(relation, NoLock, true);
-	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
-	List	   *relids;
+	List	   *relids = inheritors ? find_all_inheritors(relid, NoLock, NULL) :
+		list_make1_oid(relid);
 	List	   *streams = NIL;
 	ListCell   *lc;
 
-	if (relkind != RELKIND_FOREIGN_TABLE && relkind != RELKIND_RELATION &&
-		relkind != RELKIND_PARTITIONED_TABLE)
-		return NIL;
-	if (relkind != RELKIND_FOREIGN_TABLE && !has_subclass(relid))
-		return NIL;
-
-	/* first the lock that the statement needs, so that no view comes between */
-	relid = RangeVarGetRelidExtended(relation, lockmode, 0,
-									 RangeVarCallbackOwnsRelation, NULL);
-	relids = relation->inh ? find_all_inheritors(relid, lockmode, NULL) :
-		list_make1_oid(relid);
 	foreach(lc, relids)
 	{
 		WeirSourceKind kind;
@@ -200,6 +186,30 @@ streams_reached(RangeVar *relation, LOCKMODE lockmode)
 			weir_stream_is(lfirst_oid(lc), &kind))
 			streams = lappend_oid(streams, lfirst_oid(lc));
 	}
+	return streams;
+}
+
+/*
+ * The streams that a statement on a relation reaches: itself, and what inherits
+ * from it unless it says ONLY.  Where there are any, the relation and they are
+ * locked, as the statement will lock them; nothing else is.
+ */
+static List *
+streams_reached(RangeVar *relation, LOCKMODE lockmode)
+{
+	Oid			relid = RangeVarGetRelid(relation, NoLock, true);
+	List	   *streams;
+	ListCell   *lc;
+
+	if (!OidIsValid(relid) || streams_among(relid, relation->inh) == NIL)
+		return NIL;
+
+	/* first the locks that the statement needs, so that no view comes between */
+	relid = RangeVarGetRelidExtended(relation, lockmode, 0,
+									 RangeVarCallbackOwnsRelation, NULL);
+	streams = streams_among(relid, relation->inh);
+	foreach(lc, streams)
+		LockRelationOid(lfirst_oid(lc), lockmode);
 	return streams;
 }
 

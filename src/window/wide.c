@@ -33,14 +33,14 @@
 #define NUMERIC_OVERHEAD	32
 
 /* A row that is too wide, and the one that takes the next part of it. */
-typedef struct Wide
+typedef struct Split
 {
 	Relation	segment;
 	TupleTableSlot *whole;
 	TupleTableSlot *row;
 	int			first_state;	/* behind window and keys */
 	bool		empty;			/* row has no state yet */
-} Wide;
+} Split;
 
 /* Bytes that a row takes on a page. */
 static Size
@@ -61,56 +61,53 @@ weir_wide_row(Relation segment, TupleTableSlot *slot)
 
 /* Begin a row with the window and keys, and no state. */
 static void
-begin_row(Wide *wide)
+begin_row(Split *split)
 {
-	int			natts = wide->row->tts_tupleDescriptor->natts;
+	int			natts = split->row->tts_tupleDescriptor->natts;
 
-	ExecClearTuple(wide->row);
-	memcpy(wide->row->tts_values, wide->whole->tts_values,
+	ExecClearTuple(split->row);
+	memcpy(split->row->tts_values, split->whole->tts_values,
 		   sizeof(Datum) * natts);
-	memcpy(wide->row->tts_isnull, wide->whole->tts_isnull,
+	memcpy(split->row->tts_isnull, split->whole->tts_isnull,
 		   sizeof(bool) * natts);
-	for (int i = wide->first_state; i < natts; i++)
-		wide	  ->row->tts_isnull[i] = true;
-	wide	  ->empty = true;
+	for (int i = split->first_state; i < natts; i++)
+		split->row->tts_isnull[i] = true;
+	split->empty = true;
 }
 
 /* Append the row, and begin the next. */
 static void
-append_row(Wide *wide)
+append_row(Split *split)
 {
-	ExecStoreVirtualTuple(wide->row);
-	table_tuple_insert(wide->segment, wide->row, GetCurrentCommandId(true), 0,
+	ExecStoreVirtualTuple(split->row);
+	table_tuple_insert(split->segment, split->row, GetCurrentCommandId(true), 0,
 					   NULL);
-	begin_row(wide);
+	begin_row(split);
 }
 
 /* Put a state into the row; false if there is no room for it. */
 static bool
-put_state(Wide *wide, int state)
+put_state(Split *split, int state)
 {
-	wide	  ->row->tts_isnull[state] = wide->whole->tts_isnull[state];
-
-	if (weir_wide_row(wide->segment, wide->row))
+	split->row->tts_isnull[state] = split->whole->tts_isnull[state];
+	if (weir_wide_row(split->segment, split->row))
 	{
-		wide	  ->row->tts_isnull[state] = true;
-
+		split->row->tts_isnull[state] = true;
 		return false;
 	}
-	wide	  ->empty &= wide->row->tts_isnull[state];
-
+	split->empty &= split->row->tts_isnull[state];
 	return true;
 }
 
 /* The digits [from, to) of a number as numeric_out() writes it. */
 static Datum
-addend(const char *text, int before, int from, int to)
+addend(const char *sum, int before, int from, int to)
 {
-	const char *digits = text +(*text == '-');
+	const char *digits = sum + (*sum == '-');
 	StringInfoData number;
 
 	initStringInfo(&number);
-	if (*text == '-')
+	if (*sum == '-')
 		appendStringInfoChar(&number, '-');
 	for (int i = from; i < to; i++)
 		appendStringInfoChar(&number, digits[i + (i >= before)]);
@@ -125,63 +122,62 @@ addend(const char *text, int before, int from, int to)
  * the scale of the sum.
  */
 static void
-append_addends(Wide *wide, int state)
+append_addends(Split *split, int state)
 {
-	Datum		sum = wide->whole->tts_values[state];
-	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out, sum));
-	const char *digits = text +(*text == '-');
+	char	   *sum = DatumGetCString(DirectFunctionCall1(numeric_out,
+														  split->whole->tts_values[state]));
+	const char *digits = sum + (*sum == '-');
 	int			before = strcspn(digits, ".");
 	int			ndigits = strlen(digits) - (digits[before] == '.');
 	int			room = (int) MaxHeapTupleSize - NUMERIC_OVERHEAD -
-		(int) row_bytes(wide->segment, wide->row);
+		(int) row_bytes(split->segment, split->row);
 	int			step = Max(2 * room, 4);	/* four digits take two bytes */
 
 	for (int from = 0; from < ndigits; from += step)
 	{
-		wide	  ->row->tts_values[state] = addend(text, before, from,
-													Min(from + step, ndigits));
-		wide	  ->row->tts_isnull[state] = false;
-
-		append_row(wide);
+		split->row->tts_values[state] = addend(sum, before, from,
+											   Min(from + step, ndigits));
+		split->row->tts_isnull[state] = false;
+		append_row(split);
 	}
 }
 
 /* Append a state that does not fit the row, or put it into the next one. */
 static void
-split_before(Wide *wide, const WeirPlan *plan, int state)
+split_before(Split *split, const WeirPlan *plan, int state)
 {
-	int			i = state - wide->first_state;
+	int			i = state - split->first_state;
 
-	if (!wide->empty)
-		append_row(wide);
-	if (put_state(wide, state))
+	if (!split->empty)
+		append_row(split);
+	if (put_state(split, state))
 		return;
 	if (plan->states[i].part.aggfnoid != F_SUM_NUMERIC)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("keys and state \"%s\" do not fit a page",
 						plan->states[i].name)));
-	append_addends(wide, state);
+	append_addends(split, state);
 }
 
 void
 weir_wide_insert(const WeirPlan *plan, Relation segment, TupleTableSlot *slot)
 {
 	TupleDesc	desc = RelationGetDescr(segment);
-	Wide wide = {
+	Split		split = {
 		.segment = segment,
 		.whole = slot,
 		.row = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual),
 		.first_state = desc->natts - plan->nstates
 	};
 
-	begin_row(&wide);
-	for (int i = wide.first_state; i < desc->natts; i++)
+	begin_row(&split);
+	for (int i = split.first_state; i < desc->natts; i++)
 	{
-		if (!put_state(&wide, i))
-			split_before(&wide, plan, i);
+		if (!put_state(&split, i))
+			split_before(&split, plan, i);
 	}
-	if (!wide.empty)
-		append_row(&wide);
-	ExecDropSingleTupleTableSlot(wide.row);
+	if (!split.empty)
+		append_row(&split);
+	ExecDropSingleTupleTableSlot(split.row);
 }
