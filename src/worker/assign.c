@@ -523,14 +523,16 @@ note_at_end(WeirServed *served, const WeirEnds *ends)
 		served->at_end &= served->checkpoints[p].next_offset >= ends[p].stable;
 }
 
-/* Write what the views are doing now. */
-static void
-set_statuses(WeirAssignment *assignment)
+void
+weir_assignment_set_statuses(WeirAssignment *assignment)
 {
 	WeirStatus	status = assignment->slot->main ?
 		WEIR_RUNNING : WEIR_CATCHING_UP;
 	ListCell   *lc;
 
+	if (assignment->status == status)
+		return;
+	assignment->status = status;
 	if (weir_worker_begin(assignment->slot->object))
 	{
 		foreach(lc, assignment->served)
@@ -539,7 +541,10 @@ set_statuses(WeirAssignment *assignment)
 			WeirView   *view;
 
 			if (!weir_view_lock(oid, ExclusiveLock, true))
+			{
+				assignment->status = WEIR_QUEUED;	/* another time */
 				continue;
+			}
 			view = weir_view_get(oid, true);
 			if (view != NULL && view->status != status &&
 				(view->status == WEIR_QUEUED ||
@@ -583,6 +588,7 @@ weir_assignment_make(WeirAssignment *assignment)
 	weir_worker_ready();
 	weir_claim_publish(assignment->slot, assignment->npartitions,
 					   assignment->position);
-	set_statuses(assignment);
+	assignment->status = WEIR_QUEUED;
+	weir_assignment_set_statuses(assignment);
 	return true;
 }

@@ -25,6 +25,7 @@ typedef struct WeirAssignment
 	List	   *served;			/* of WeirServed, by oid of the view */
 	int			npartitions;
 	int64	   *position;		/* next offset of the next batch */
+	WeirStatus	status;			/* that all the views have, or QUEUED */
 } WeirAssignment;
 
 /* An assignment without anything, in the current memory context. */
@@ -37,6 +38,12 @@ extern WeirAssignment *weir_assignment_create(WeirSlot *slot);
  * when the source does.
  */
 extern bool weir_assignment_make(WeirAssignment *assignment);
+
+/*
+ * Write what the views are doing now, if it is not what was written last.  A
+ * catch-up reader becomes main when there is none: its views run.
+ */
+extern void weir_assignment_set_statuses(WeirAssignment *assignment);
 
 /* A view has left the reader; failed: with back-off. */
 extern void weir_assignment_leave(WeirAssignment *assignment,

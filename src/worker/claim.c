@@ -156,6 +156,15 @@ weir_claim_publish(WeirSlot *slot, int n, const int64 *positions)
 	LWLockRelease(weir_shared->lock);
 }
 
+void
+weir_claim_resign(WeirSlot *slot)
+{
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	slot->main = false;
+	slot->progress = 0;
+	LWLockRelease(weir_shared->lock);
+}
+
 /* Is the reader within rows of the main reader, in every partition? */
 static bool
 near_main(const WeirSlot *slot, int n, const int64 *positions, int64 rows)

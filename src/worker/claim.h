@@ -34,6 +34,12 @@ extern void weir_claim_publish(WeirSlot *slot, int n,
 							   const int64 *positions);
 
 /*
+ * The reader serves nothing any more: while it takes its leave it is not main,
+ * nor the foremost.
+ */
+extern void weir_claim_resign(WeirSlot *slot);
+
+/*
  * A catch-up reader: hand all its views to the main reader, if it is within
  * rows of it in every partition.  True if they are handed over.
  */

@@ -57,7 +57,7 @@
 #define BATCH_BYTES			(64 * 1024 * 1024)	/* payload of a batch */
 #define DECODED_BYTES		(512 * 1024 * 1024) /* what a batch is decoded to */
 #define DRAIN_MS			50	/* between looks while a batch is open */
-#define RECLAIM_MS				5000	/* between attempts to reclaim */
+#define RECLAIM_MS			5000	/* between attempts to reclaim */
 #define JOIN_MS				1000	/* between attempts to join main */
 #define REFRESH_MS			10000	/* between looks at the partitions */
 #define PUBLISH_MS			5000	/* between publications of positions */
@@ -716,6 +716,25 @@ rest(Reader *reader)
 }
 
 /*
+ * A catch-up reader gives its views to the main one, or is that itself once
+ * there is none; a reader whose views are given away is done.
+ */
+static bool
+join_main(Reader *reader)
+{
+	WeirAssignment *assignment = reader->assignment;
+
+	if (!reader->slot->main)
+		weir_claim_publish(reader->slot, assignment->npartitions,
+						   assignment->position);
+	if (weir_claim_hand_over(reader->slot, assignment->npartitions,
+							 assignment->position, weir_batch_rows))
+		return true;
+	weir_assignment_set_statuses(assignment);
+	return false;
+}
+
+/*
  * One turn of the loop.  False if there is nothing to serve any more.
  */
 static bool
@@ -779,9 +798,7 @@ turn(Reader *reader)
 	begin_batch(reader);
 	publish_positions(reader);
 	refresh_ends(reader);
-	return assignment->served != NIL &&
-		!weir_claim_hand_over(reader->slot, assignment->npartitions,
-							  assignment->position, weir_batch_rows);
+	return assignment->served != NIL && !join_main(reader);
 }
 
 /* The log of the whole stream is not to be trusted: all views stop. */
@@ -882,7 +899,9 @@ weir_reader_main(Datum arg)
 		if (!guarded_turn(&reader))
 			break;
 	}
+	weir_claim_resign(reader.slot);
 	weir_worker_ready();
+	WEIR_FAULT("reader-leaving");
 	weir_assignment_close(reader.assignment);
 	proc_exit(0);
 }
