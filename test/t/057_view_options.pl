@@ -159,7 +159,7 @@ poll_ok($node, 'postgres', q{SELECT status FROM weir.stat_view WHERE view = 'flo
 sql('DROP FOREIGN TABLE flowing CASCADE');
 
 # A view that stops stands before the record, and goes on once it may.
-create_stream('stopping', seed => 1, poison_fraction => '0.0008', on_error => 'stop', partitions => 1, skew => '1');
+create_stream('stopping', seed => 6, poison_fraction => '0.0008', on_error => 'stop', partitions => 1, skew => '1');
 sql("CREATE MATERIALIZED VIEW stops WITH (weir.continuous) AS
 	$select FROM stopping, $windows{hop} $group");
 poll_ok($node, 'postgres', q{SELECT status FROM weir.stat_view WHERE view = 'stops'::regclass},
