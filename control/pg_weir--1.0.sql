@@ -134,7 +134,8 @@ CREATE TABLE weir.exception (
     "to" timestamptz,
     at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX ON weir.exception (view, partition, "offset");
+CREATE INDEX exception_offset_idx ON weir.exception (view, partition, "offset");
+COMMENT ON INDEX weir.exception_offset_idx IS 'has a partition been recorded as idle at this offset?';
 COMMENT ON TABLE weir.exception IS 'clock-driven and manual moves of a watermark: the only ways in which rows may depend on timing';
 
 -- What is not there any more must be told by whoever looks for it.
@@ -186,16 +187,20 @@ COMMENT ON FUNCTION weir.owns(regclass) IS 'does the current user own the relati
 
 ALTER TABLE weir.dead_letter ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON weir.dead_letter USING (view IN (SELECT v.view FROM weir.view v WHERE weir.owns(v.view)));
+COMMENT ON POLICY owner ON weir.dead_letter IS 'owners of a view see its rows, and may delete them';
 GRANT SELECT, DELETE ON weir.dead_letter TO PUBLIC;
 ALTER TABLE weir.late_event ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON weir.late_event USING (view IN (SELECT v.view FROM weir.view v WHERE weir.owns(v.view)));
+COMMENT ON POLICY owner ON weir.late_event IS 'owners of a view see its rows, and may delete them';
 GRANT SELECT, DELETE ON weir.late_event TO PUBLIC;
 ALTER TABLE weir.exception ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON weir.exception FOR SELECT
     USING (view IN (SELECT v.view FROM weir.view v WHERE weir.owns(v.view)) OR pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON POLICY owner ON weir.exception IS 'owners of a view see its rows, and so does pg_monitor';
 GRANT SELECT ON weir.exception TO PUBLIC;
 ALTER TABLE weir.producer ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON weir.producer FOR SELECT USING (pg_has_role(owner::oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON POLICY owner ON weir.producer IS 'owners of a producer see it, and so does pg_monitor';
 GRANT SELECT ON weir.producer TO PUBLIC;
 
 --

@@ -22,7 +22,7 @@ my $seed = $ENV{WEIR_SEED} // int(rand(1 << 31));
 srand($seed);
 diag("WEIR_SEED=$seed");
 
-my $events = 400_000;
+my $events = 1_000_000;
 
 kafka_start();
 kafka_topic('shop', 4);
@@ -39,7 +39,7 @@ generator(
 	$node, 'gen',
 	skew            => '10,1,1,1',
 	"limit"         => $events,
-	rate            => '0.6',
+	rate            => '1.5',
 	seed            => $seed,
 	disorder        => '4 minutes',
 	late_by         => '8 minutes',
@@ -180,8 +180,10 @@ is( sql(q{
 cmp_ok($aborted{batch}, '>=', 8, 'those of a batch had written');
 cmp_ok($aborted{close}, '>=', 3, 'those of a close too');
 
-sql("SELECT weir.start_producer('gen', 'gen', 'events', 0)")
-  if sql('SELECT enabled FROM weir.producer') eq 'f';
+# The rest of it as fast as it goes.
+sql(q{SELECT weir.stop_producer('gen')});
+poll_ok($node, 'postgres', 'SELECT state FROM weir.stat_producer', 'the producer stops', 'stopped');
+sql("SELECT weir.start_producer('gen', 'gen', 'events', 0)");
 poll_ok($node, 'postgres',
 	'SELECT state, produced FROM weir.stat_producer',
 	'the producer has sent its source', "stopped|$events");

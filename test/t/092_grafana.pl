@@ -40,19 +40,28 @@ is(join("\n", lint_dashboard($_)), '', "$_->{file} is as it should be")
 is(join("\n", lint_provisioning($sources, $provider, $alerting)),
 	'', 'the provisioning is as it should be');
 
-# What the containers give to Grafana is what the provisioning asks for.
-SKIP:
-{
-	skip 'docker-compose.yml is not there', 2 unless -e "$root/docker-compose.yml";
-	my $grafana = YAML::XS::LoadFile("$root/docker-compose.yml")->{services}{grafana};
-	my ($path) = map { $_->{options}{path} } @{ $provider->{providers} };
-	my ($password) = map { $_->{secureJsonData}{password} // () } @{ $sources->{datasources} };
-	is_deeply(
-		[ grep { m{/(?:provisioning|dashboards):} } @{ $grafana->{volumes} } ],
-		[ './grafana/provisioning:/etc/grafana/provisioning:ro', "./grafana/dashboards:$path:ro" ],
-		'Grafana finds both directories');
-	ok(exists $grafana->{environment}{ substr $password, 1 }, "and $password is set");
-}
+# What the containers give to Grafana is what the provisioning asks for, and
+# its port and login, like the other ports, are those of the course.
+my $services = YAML::XS::LoadFile("$root/docker-compose.yml")->{services};
+my $grafana  = $services->{grafana};
+my ($path) = map { $_->{options}{path} } @{ $provider->{providers} };
+my ($password) = map { $_->{secureJsonData}{password} // () } @{ $sources->{datasources} };
+is_deeply(
+	[ grep { m{/(?:provisioning|dashboards):} } @{ $grafana->{volumes} } ],
+	[ './grafana/provisioning:/etc/grafana/provisioning:ro', "./grafana/dashboards:$path:ro" ],
+	'Grafana finds both directories');
+ok(exists $grafana->{environment}{ substr $password, 1 }, "and $password is set");
+is_deeply(
+	{ map {
+			my $name = $_;
+			map { m/:-(\d+)\}:/ ? ($name => $1) : () } @{ $services->{$name}{ports} // [] }
+		} keys %$services },
+	{ postgres => 5432, kafka => 9092, 'kafka-ui' => 8080, prometheus => 9090, grafana => 3000 },
+	'the ports');
+is_deeply(
+	[ @{ $grafana->{environment} }{qw(GF_SECURITY_ADMIN_USER GF_SECURITY_ADMIN_PASSWORD)} ],
+	[ 'admin', '${GRAFANA_ADMIN_PASSWORD:-admin}' ],
+	'the login');
 
 # Each rule finds what it is for.
 sub finds

@@ -46,6 +46,17 @@ is( $node->safe_psql(
 		  AND obj_description(objid, classid::regclass::name) IS NULL}),
 	'',
 	'every object has a comment');
+is( $node->safe_psql(
+		'postgres', q{
+		SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d
+		WHERE d.refclassid = 'pg_class'::regclass AND d.classid IN ('pg_policy'::regclass, 'pg_class'::regclass)
+		  AND d.refobjid IN (SELECT oid FROM pg_class WHERE relnamespace = 'weir'::regnamespace)
+		  AND d.objid NOT IN (SELECT conindid FROM pg_constraint)
+		  AND (d.classid = 'pg_policy'::regclass OR d.deptype = 'a' AND d.refobjsubid > 0 AND
+		       (SELECT relkind = 'i' FROM pg_class WHERE oid = d.objid))
+		  AND obj_description(d.objid, d.classid::regclass::name) IS NULL}),
+	'',
+	'so has every policy and every index that is not a key');
 
 # Options: the first column of each table in a section, against the list in
 # the hint of the error that a wrong option gets.
