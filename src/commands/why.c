@@ -267,7 +267,9 @@ explain_state(WeirFacts *facts)
 	else if (view->status == WEIR_FAILED || view->status == WEIR_STOPPED ||
 			 view->status == WEIR_CLOSE_FAILED)
 		explain_failure(facts);
-	else if (facts->loaded && !RecoveryInProgress() && !facts->slot.in_use)
+	else if (!facts->loaded)
+		weir_why_say(facts, "The view is not read: the library is not loaded.  Add shared_preload_libraries = 'pg_weir' to postgresql.conf and restart.");
+	else if (!RecoveryInProgress() && !facts->slot.in_use)
 		explain_waiting(facts);
 	else
 		explain_running(facts);
@@ -316,8 +318,8 @@ explain_server(WeirFacts *facts)
 	WeirWaits	waits;
 
 	if (!facts->loaded)
-		weir_why_say(facts, "The library is not loaded: add shared_preload_libraries = 'pg_weir' to postgresql.conf and restart.");
-	else if (RecoveryInProgress())
+		return;
+	if (RecoveryInProgress())
 		weir_why_say(facts, "This server is a standby: views are kept up to date on the primary, and read here as far as it has replayed.");
 	else if (!database_worker(&waits))
 	{

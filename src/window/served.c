@@ -40,6 +40,17 @@ weir_view_may_run(const WeirView *view)
 }
 
 bool
+weir_view_set_failed(Oid view, WeirStatus status, const ErrorData *error)
+{
+	bool		locked = weir_view_lock(view, ExclusiveLock, true);
+	WeirView   *row = weir_view_get(view, true);
+
+	if (locked && row != NULL && weir_view_may_run(row))
+		weir_view_set_status(view, status, error);
+	return row != NULL;
+}
+
+bool
 weir_served_stays(const WeirServed *served, const WeirView *row)
 {
 	return row != NULL && weir_view_may_run(row) &&
@@ -61,20 +72,23 @@ check_stream_rights(const WeirView *view)
 WeirServed *
 weir_served_load(Oid view, WeirStream *stream)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "weir served view",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext save = MemoryContextSwitchTo(context);
 	WeirView   *row = weir_view_get(view, true);
-	MemoryContext context;
-	MemoryContext save;
 	WeirServed *served;
 
 	if (row == NULL || !weir_view_may_run(row))
+	{
+		MemoryContextSwitchTo(save);
+		MemoryContextDelete(context);
 		return NULL;
+	}
 	check_stream_rights(row);
-	context = AllocSetContextCreate(CurrentMemoryContext, "weir served view",
-									ALLOCSET_DEFAULT_SIZES);
-	save = MemoryContextSwitchTo(context);
 	served = palloc0_object(WeirServed);
 	served->context = context;
-	served->view = weir_view_get(view, false);
+	served->view = row;
 	served->stream = stream;
 	served->late_stored = -1;
 	served->plan = weir_plan_of_view(served->view->query);

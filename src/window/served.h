@@ -96,6 +96,14 @@ extern bool weir_served_idle_matters(const WeirServed *served);
 extern bool weir_view_may_run(const WeirView *view);
 
 /*
+ * Write that a view failed, is stopped or cannot close, and why; not if
+ * somebody is changing it, or it is not to run any more.  False if it is gone.
+ * Needs a transaction.
+ */
+extern bool weir_view_set_failed(Oid view, WeirStatus status,
+								 const ErrorData *error);
+
+/*
  * Does the view stay with its reader, given its row as it is now, or NULL?
  * One whose owner has changed leaves and comes back as the new owner's, whose
  * rights and user mapping may be others.

@@ -156,8 +156,8 @@ set_failed(Oid view, const ErrorData *error)
 		weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG ?
 		WEIR_STOPPED : WEIR_FAILED;
 
-	if (weir_view_lock(view, ExclusiveLock, true))
-		weir_view_set_status(view, status, error);
+	if (!weir_view_set_failed(view, status, error))
+		return;					/* it was dropped */
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
 			 errmsg("continuous view \"%s\" %s: %s", get_rel_name(view),

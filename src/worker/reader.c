@@ -353,9 +353,9 @@ record_failure(WeirServed *served, ErrorData *error)
 	Oid			view = served->view->view;
 
 	if (class != WEIR_ERROR_RETRY &&
-		weir_view_lock(view, ExclusiveLock, true))
-		weir_view_set_status(view, class == WEIR_ERROR_LOG ? WEIR_STOPPED :
-							 WEIR_FAILED, error);
+		!weir_view_set_failed(view, class == WEIR_ERROR_LOG ? WEIR_STOPPED :
+							  WEIR_FAILED, error))
+		return;					/* it was dropped */
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
 			 errmsg("continuous view \"%s\" leaves its reader: %s",
@@ -813,8 +813,7 @@ stop_all(Reader *reader, ErrorData *error)
 		{
 			Oid			view = ((WeirServed *) lfirst(lc))->view->view;
 
-			if (weir_view_lock(view, ExclusiveLock, true))
-				weir_view_set_status(view, WEIR_STOPPED, error);
+			(void) weir_view_set_failed(view, WEIR_STOPPED, error);
 		}
 	}
 	weir_worker_commit();

@@ -50,14 +50,8 @@ close_failed(WeirAssignment *assignment, WeirServed *served, ErrorData *error)
 	served->close_failures++;
 	served->close_retry_at = weir_shmem_retry_at(served->close_failures);
 	publish_retry(served, served->close_retry_at);
-	if (!retry && weir_worker_begin(assignment->slot->object) &&
-		weir_view_lock(view, ExclusiveLock, true))
-	{
-		WeirView   *row = weir_view_get(view, true);
-
-		if (row != NULL && weir_view_may_run(row))
-			weir_view_set_status(view, WEIR_CLOSE_FAILED, error);
-	}
+	if (!retry && weir_worker_begin(assignment->slot->object))
+		(void) weir_view_set_failed(view, WEIR_CLOSE_FAILED, error);
 	if (IsTransactionState())
 		weir_worker_commit();
 	ereport(LOG,
