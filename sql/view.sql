@@ -186,6 +186,9 @@ ALTER VIEW other.minutely SET (weir.emit = 'final'), OWNER TO CURRENT_USER;
 CREATE OR REPLACE VIEW other.minutely (window_start, window_end, event_type, n, total) AS TABLE weir_data.per_minute_query;
 SELECT pg_get_viewdef('other.minutely') AS same \gset
 CREATE OR REPLACE VIEW other.minutely AS :same
+-- what is easily forgotten
+CREATE MATERIALIZED VIEW once AS SELECT event_type, count(*) FROM events GROUP BY event_type WITH NO DATA;
+DROP MATERIALIZED VIEW once;
 CREATE VIEW plain AS SELECT 1 AS one;
 CREATE OR REPLACE VIEW plain AS SELECT 2 AS one;
 ALTER VIEW plain SET (weir.emit = 'final');

@@ -209,6 +209,37 @@ create_view(const Utility *utility)
 	(void) weir_view_create(&create);
 }
 
+/* The stream that a query reads itself, or InvalidOid. */
+static Oid
+stream_of_query(const Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && weir_stream_is(rte->relid, NULL))
+			return rte->relid;
+	}
+	return InvalidOid;
+}
+
+/* Who leaves WITH (weir.continuous) out may not mean to. */
+static void
+notice_plain_view(const CreateTableAsStmt *create)
+{
+	Oid			stream = InvalidOid;
+
+	if (create->objtype == OBJECT_MATVIEW)
+		stream = stream_of_query(castNode(Query, create->query));
+	if (OidIsValid(stream))
+		ereport(NOTICE,
+				(errmsg("materialized view \"%s\" does not follow stream \"%s\"",
+						create->into->rel->relname, get_rel_name(stream)),
+				 errhint("A continuous view is created WITH (weir.continuous).")));
+}
+
 /* EXPLAIN of such a statement would else say something about a matview. */
 static bool
 explains_view(Node *statement)
@@ -584,7 +615,10 @@ dispatch(const Utility *utility)
 			if (creates_view(statement))
 				create_view(utility);
 			else
+			{
 				pass_on(utility);
+				notice_plain_view((CreateTableAsStmt *) statement);
+			}
 			break;
 		case T_ViewStmt:
 			replace_view(utility);
