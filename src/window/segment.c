@@ -77,7 +77,22 @@ segment_blocks(Oid segment)
 	return blocks;
 }
 
-/* Rows of a segment, dead ones too, by its size and its first page. */
+static int
+rows_of_page(Relation rel, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+	int			rows;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	rows = PageGetMaxOffsetNumber(BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+	return rows;
+}
+
+/*
+ * Rows of a segment, dead ones too, by its size and three of its pages: rows
+ * may have become wider or narrower on the way.
+ */
 static int64
 segment_rows(Oid segment)
 {
@@ -86,13 +101,9 @@ segment_rows(Oid segment)
 	int64		rows = 0;
 
 	if (blocks > 0)
-	{
-		Buffer		buffer = ReadBuffer(rel, 0);
-
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		rows = (int64) PageGetMaxOffsetNumber(BufferGetPage(buffer)) * blocks;
-		UnlockReleaseBuffer(buffer);
-	}
+		rows = (int64) blocks * (rows_of_page(rel, 0) +
+								 rows_of_page(rel, blocks / 2) +
+								 rows_of_page(rel, blocks - 1)) / 3;
 	table_close(rel, NoLock);
 	return rows;
 }

@@ -57,9 +57,8 @@ foreach my $stream (sort keys %columns)
 		FROM $stream, $window GROUP BY window_start, window_end, k});
 }
 
-# How many rows there are is told from the first page.
+# Many rows that are not wide, after those that are.
 my %narrow = (texts => "'k' || i % 2000, 'a', 'b', 'c'", sums => "'k' || i % 2000, i, NULL");
-batch($_, $narrow{$_}, 2000) foreach sort keys %columns;
 
 # Each column's text comes with a record of its own, then with one alone.
 my $texts = q{'wide', CASE i % 3 WHEN 0 THEN repeat('a', 5000) END,
