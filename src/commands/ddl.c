@@ -14,6 +14,7 @@
  *	EXPLAIN CREATE MATERIALIZED VIEW				explainview.c
  *	CREATE OR REPLACE VIEW							refuse to hide its rows
  *	CREATE, ALTER FOREIGN TABLE, ALTER SERVER		stream.c, fdw.c
+ *	CREATE, ALTER, DROP USER MAPPING				wake the readers
  *	ALTER DOMAIN, ALTER TYPE ... RENAME VALUE		stream.c
  *	DROP, RENAME, SET TABLESPACE, copy of a DATABASE	database.c
  *	DROP OWNED, REASSIGN OWNED						lock the views first
@@ -664,6 +665,13 @@ dispatch(const Utility *utility)
 		case T_AlterForeignServerStmt:
 			weir_server_check_alter((AlterForeignServerStmt *) statement);
 			pass_on(utility);
+			weir_wake_at_commit();
+			break;
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
+			pass_on(utility);
+			weir_wake_at_commit();	/* readers look whose mapping they use */
 			break;
 		case T_DropdbStmt:
 		case T_CreatedbStmt:

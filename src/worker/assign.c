@@ -97,21 +97,62 @@ weir_assignment_close(WeirAssignment *assignment)
 	MemoryContextReset(assignment->source_context);
 }
 
-/* The user mapping that userid uses for a server, or InvalidOid. */
-static Oid
-mapping_of(Oid serverid, Oid userid)
+/* The user mapping that userid uses for a server, or NULL. */
+static HeapTuple
+mapping_tuple(Oid serverid, Oid userid)
 {
-	Oid			mapping;
+	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER,
+										ObjectIdGetDatum(userid),
+										ObjectIdGetDatum(serverid));
 
-	mapping = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
-							  ObjectIdGetDatum(userid),
-							  ObjectIdGetDatum(serverid));
-	if (!OidIsValid(mapping))
-		mapping = GetSysCacheOid2(USERMAPPINGUSERSERVER,
-								  Anum_pg_user_mapping_oid,
-								  ObjectIdGetDatum(InvalidOid),
-								  ObjectIdGetDatum(serverid));
-	return mapping;
+	if (HeapTupleIsValid(tuple))
+		return tuple;
+	return SearchSysCache2(USERMAPPINGUSERSERVER,
+						   ObjectIdGetDatum(InvalidOid),
+						   ObjectIdGetDatum(serverid));
+}
+
+/* Every change of a row of the catalog gives it another xmin. */
+static WeirAccess
+access_of(Oid serverid, Oid userid)
+{
+	HeapTuple	mapping = mapping_tuple(serverid, userid);
+	HeapTuple	server = SearchSysCache1(FOREIGNSERVEROID,
+										 ObjectIdGetDatum(serverid));
+	WeirAccess	access = {0};
+
+	if (HeapTupleIsValid(mapping))
+	{
+		access.mapping = ((Form_pg_user_mapping) GETSTRUCT(mapping))->oid;
+		access.mapping_version = HeapTupleHeaderGetRawXmin(mapping->t_data);
+		ReleaseSysCache(mapping);
+	}
+	if (HeapTupleIsValid(server))
+	{
+		access.server_version = HeapTupleHeaderGetRawXmin(server->t_data);
+		ReleaseSysCache(server);
+	}
+	return access;
+}
+
+bool
+weir_assignment_has_access(const WeirAssignment *assignment)
+{
+	const WeirAccess *then = &assignment->access;
+	ListCell   *lc;
+
+	foreach(lc, assignment->served)
+	{
+		const WeirServed *served = lfirst(lc);
+		WeirAccess	now = access_of(assignment->stream->serverid,
+									served->view->owner);
+
+		if (now.mapping != then->mapping ||
+			now.mapping_version != then->mapping_version ||
+			now.server_version != then->server_version)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -132,7 +173,7 @@ claim_views(WeirAssignment *assignment)
 
 		if (!weir_view_may_run(view))
 			continue;
-		mapping = mapping_of(assignment->stream->serverid, view->owner);
+		mapping = access_of(assignment->stream->serverid, view->owner).mapping;
 		if (!first && mapping != slot->mapping)
 			continue;
 		if (first && list_length(weir_claim_views(slot,
@@ -224,6 +265,8 @@ load_views(WeirAssignment *assignment)
 		WeirServed *any = linitial(assignment->served);
 
 		MemoryContextSwitchTo(assignment->source_context);
+		assignment->access = access_of(assignment->stream->serverid,
+									   any->view->owner);
 		assignment->source = weir_stream_open(assignment->stream,
 											  any->view->owner);
 	}

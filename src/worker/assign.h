@@ -15,12 +15,22 @@
 
 extern int	weir_batch_rows;	/* weir.batch_rows: offsets a partition */
 
+/* What a user may connect with: which mapping, in which version of it. */
+typedef struct WeirAccess
+{
+	Oid			mapping;		/* InvalidOid: none is needed, or there is
+								 * none */
+	TransactionId mapping_version;
+	TransactionId server_version;
+} WeirAccess;
+
 typedef struct WeirAssignment
 {
 	WeirSlot   *slot;
 	MemoryContext context;		/* of all below but the source */
 	MemoryContext source_context;
 	WeirSource *source;			/* NULL: to be opened */
+	WeirAccess	access;			/* with which it was opened */
 	WeirStream *stream;
 	List	   *served;			/* of WeirServed, by oid of the view */
 	int			npartitions;
@@ -44,6 +54,12 @@ extern bool weir_assignment_make(WeirAssignment *assignment);
  * catch-up reader becomes main when there is none: its views run.
  */
 extern void weir_assignment_set_statuses(WeirAssignment *assignment);
+
+/*
+ * Would all views be read with the server's options and the user mapping that
+ * the source was opened with?  Needs a transaction.
+ */
+extern bool weir_assignment_has_access(const WeirAssignment *assignment);
 
 /* A view has left the reader; failed: with back-off. */
 extern void weir_assignment_leave(WeirAssignment *assignment,

@@ -249,16 +249,11 @@ told_to_leave(Producer *producer)
 static void
 show_trouble(Producer *producer)
 {
-	WeirSlot   *slot = producer->slot;
 	const char *trouble = weir_kafka_producer_trouble(producer->kafka);
 
-	if (trouble == NULL && slot->error[0] == '\0')
+	if (trouble == NULL && producer->slot->error[0] == '\0')
 		return;
-	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	if (slot->error[0] == '\0')
-		slot->error_since = GetCurrentTimestamp();
-	strlcpy(slot->error, trouble ? trouble : "", sizeof(slot->error));
-	LWLockRelease(weir_shared->lock);
+	weir_worker_show_error(trouble, 0);
 	if (trouble == NULL || !told_to_leave(producer))
 		return;
 	ereport(LOG,

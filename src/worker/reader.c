@@ -39,6 +39,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/error.h"
@@ -108,7 +109,14 @@ typedef struct Reader
 static volatile bool invalidated = false;
 
 static void
-note_invalidation(Datum arg, Oid relid)
+note_relation(Datum arg, Oid relid)
+{
+	invalidated = true;
+}
+
+/* A foreign server or a user mapping. */
+static void
+note_access(Datum arg, int cacheid, uint32 hashvalue)
 {
 	invalidated = true;
 }
@@ -446,14 +454,8 @@ typedef struct Leaver
 static void
 forget_error(Reader *reader)
 {
-	WeirSlot   *slot = reader->slot;
-
-	if (slot->error[0] == '\0')
-		return;
-	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	slot->error[0] = '\0';
-	slot->again_at = 0;
-	LWLockRelease(weir_shared->lock);
+	if (reader->slot->error[0] != '\0')
+		weir_worker_show_error(NULL, 0);
 }
 
 /* While it works a reader says once a second what it uses. */
@@ -656,13 +658,16 @@ read_options(WeirStream *stream)
  * Follow what commands have changed: views whose row forbids them to run
  * leave, also on a quiet stream, and so do those that were paused and resumed
  * meanwhile; the others take over a watermark that was moved by hand, and the
- * stream's options.  False if the stream or the extension is gone (I9).
+ * stream's options.  All leave a connection that was made with a user mapping
+ * which is not theirs any more, and get a reader anew.  False if nothing is left
+ * to serve, or the stream or the extension is gone (I9).
  */
 static bool
 follow_commands(Reader *reader)
 {
 	List	   *leavers = NIL;
 	ListCell   *lc;
+	bool		access;
 
 	invalidated = false;
 	if (!weir_worker_begin(reader->slot->object))
@@ -672,12 +677,13 @@ follow_commands(Reader *reader)
 	}
 	MemoryContextSwitchTo(reader->context);
 	read_options(reader->assignment->stream);
+	access = weir_assignment_has_access(reader->assignment);
 	foreach(lc, reader->assignment->served)
 	{
 		WeirServed *served = lfirst(lc);
 		WeirView   *view = weir_view_get(served->view->view, true);
 
-		if (!weir_served_stays(served, view) ||
+		if (!access || !weir_served_stays(served, view) ||
 			!weir_served_read_watermark(served))
 			leavers = lappend(leavers, served);
 	}
@@ -828,19 +834,19 @@ static void
 recover(Reader *reader, ErrorData *error)
 {
 	long		backoff;
+	char	   *text;
 
 	reader->assigned = false;
 	reader->refreshed_at = 0;
 	reader->failures++;
 	backoff = Min(1000L << Min(reader->failures - 1, 6), MAX_BACKOFF_MS);
-	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
-	if (reader->slot->error[0] == '\0')
-		reader->slot->error_since = GetCurrentTimestamp();
-	strlcpy(reader->slot->error, error->message,
-			sizeof(reader->slot->error));
-	reader->slot->again_at =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff);
-	LWLockRelease(weir_shared->lock);
+	text = psprintf("%s%s%s", error->message, error->detail ? ": " : "",
+					error->detail ? error->detail : "");
+
+	weir_worker_show_error(text,
+						   TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   backoff));
+	pfree(text);
 	if (weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG)
 		stop_all(reader, error);
 	weir_assignment_close(reader->assignment);
@@ -887,7 +893,9 @@ weir_reader_main(Datum arg)
 
 	reader.slot = weir_worker_attach(arg);
 	MemoryContextSwitchTo(TopMemoryContext);
-	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
+	CacheRegisterRelcacheCallback(note_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, note_access, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, note_access, (Datum) 0);
 	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_SESSION);
 	reader.assignment = weir_assignment_create(reader.slot);
 	reader.answers.read_at = GetCurrentTimestamp();

@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -572,6 +573,24 @@ weir_worker_publish_usage(void)
 	my_slot->cpu_seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
 		(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 	my_slot->rss_bytes = rss;
+	LWLockRelease(weir_shared->lock);
+}
+
+void
+weir_worker_show_error(const char *error, TimestampTz again_at)
+{
+	int			length = 0;
+
+	if (error != NULL)
+		length = pg_mbcliplen(error, strlen(error),
+							  sizeof(my_slot->error) - 1);
+	LWLockAcquire(weir_shared->lock, LW_EXCLUSIVE);
+	if (my_slot->error[0] == '\0')
+		my_slot->error_since = GetCurrentTimestamp();
+	if (length > 0)
+		memcpy(my_slot->error, error, length);
+	my_slot->error[length] = '\0';
+	my_slot->again_at = again_at;
 	LWLockRelease(weir_shared->lock);
 }
 

@@ -76,6 +76,12 @@ extern void weir_worker_wait(long timeout);
  */
 extern void weir_worker_publish_usage(void);
 
+/*
+ * Show what this worker cannot do at present, or that it can again (NULL), and
+ * when it tries the next time.
+ */
+extern void weir_worker_show_error(const char *error, TimestampTz again_at);
+
 /* Ask a worker to exit.  Needs the lock, exclusive. */
 extern void weir_worker_ask_to_leave(WeirSlot *slot);
 

@@ -66,6 +66,7 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(
   weir_node poll_ok same_rows row_differences
   need_kafka kafka_start kafka_stop kafka_kill kafka_signal kafka_bootstrap
+  kafka_secure_bootstrap kafka_certificate
   kafka_topic kafka_add_partitions kafka_delete_topic kafka_delete_records
   kafka_end_offsets kafka_produce kafka_transaction kafka_groups
   kafka_group_offsets
@@ -193,7 +194,7 @@ sub row_differences
 
 =head1 REAL KAFKA
 
-One broker a test, on two free loopback ports; see F<test/kafka/kafka>.  Each
+One broker a test, on three free loopback ports; see F<test/kafka/kafka>.  Each
 call dies with what the script said when it failed.
 
 =over
@@ -202,10 +203,10 @@ call dies with what the script said when it failed.
 
 Skips the whole test file when C<KAFKA=none> is in the environment.
 
-=item kafka_start()
+=item kafka_start() kafka_start(password)
 
 Starts the broker; after kafka_stop or kafka_kill it takes up its data again,
-on the same port.
+on the same port.  With a password it also listens for user C<weir>, by TLS.
 
 =item kafka_stop() kafka_kill()
 
@@ -216,9 +217,10 @@ In order, and with kill -9.
 Sends the broker a signal: after STOP it takes connections and never answers,
 until CONT.
 
-=item kafka_bootstrap()
+=item kafka_bootstrap() kafka_secure_bootstrap() kafka_certificate()
 
-For C<bootstrap_servers>.
+For C<bootstrap_servers>; the same where a password is asked for, and the
+certificate there, for C<ssl_ca_pem>.
 
 =item kafka_topic(name, partitions, 'config=value' ...)
 kafka_add_partitions(name, partitions in all) kafka_delete_topic(name) kafka_delete_records(name, partition, offset)
@@ -282,12 +284,15 @@ sub need_kafka
 
 sub kafka_start
 {
+	my ($password) = @_;
+
+	local $ENV{KAFKA_PASSWORD} = $password // '';
 	if (!%kafka)
 	{
 		_kafka('setup');
 		%kafka = (
 			dir  => PostgreSQL::Test::Utils::tempdir('kafka'),
-			port => _free_ports(2));
+			port => _free_ports(3));
 	}
 	_kafka('start', $kafka{dir}, $kafka{port});
 	return;
@@ -318,6 +323,16 @@ sub kafka_bootstrap
 {
 	croak 'Kafka was not started' unless %kafka;
 	return "127.0.0.1:$kafka{port}";
+}
+
+sub kafka_secure_bootstrap
+{
+	return 'localhost:' . ($kafka{port} + 2);
+}
+
+sub kafka_certificate
+{
+	return slurp_file("$kafka{dir}/tls.crt");
 }
 
 sub kafka_topic
