@@ -610,7 +610,7 @@ COMMENT ON FUNCTION weir.stop_producer(text) IS 'stop a producer; weir.start_pro
 CREATE FUNCTION weir._producer_activity(OUT name text, OUT pid int, OUT rate double precision, OUT error text)
     RETURNS SETOF record
     LANGUAGE c AS 'MODULE_PATHNAME', 'weir_producer_activity';
-COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database that run now, as shared memory knows them';
+COMMENT ON FUNCTION weir._producer_activity() IS 'producers of this database that run now and that the user may see, as shared memory knows them';
 
 CREATE VIEW weir.stat_producer AS
 SELECT p.name,

@@ -314,9 +314,10 @@ PG_FUNCTION_INFO_V1(weir_resume);
 
 /*
  * weir.resume(view regclass): let a paused, failed or restored view run, or
- * one that a bad record stopped, in this database, from its checkpoint.  Dependencies that a restore lost are
- * recorded again, and what it must not have changed is checked.  Readers
- * from before are fenced off.  The owner's right.
+ * one that a bad record stopped, in this database, from its checkpoint.
+ * Dependencies that a restore lost are recorded again, and what it must not
+ * have changed is checked.  Readers from before are fenced off.  The owner's
+ * right.
  */
 Datum
 weir_resume(PG_FUNCTION_ARGS)

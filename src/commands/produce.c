@@ -15,6 +15,7 @@
 
 #include "base/usercontext.h"
 #include "catalog/catalog.h"
+#include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -184,7 +185,20 @@ weir_stop_producer(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* SQL: weir._producer_activity(), the producers of this database that run. */
+/* As weir.stat_producer shows rows: to the owner, and to pg_monitor. */
+static bool
+may_see_producer(const char *name)
+{
+	WeirProducer *row = weir_producer_get(name, true);
+
+	return row != NULL && (has_privs_of_role(GetUserId(), row->owner) ||
+						   has_privs_of_role(GetUserId(), ROLE_PG_MONITOR));
+}
+
+/*
+ * SQL: weir._producer_activity(), the producers of this database that run and
+ * that the user may see.
+ */
 Datum
 weir_producer_activity(PG_FUNCTION_ARGS)
 {
@@ -205,7 +219,8 @@ weir_producer_activity(PG_FUNCTION_ARGS)
 
 		if (!slots[i].in_use || slots[i].proc == NULL ||
 			slots[i].kind != WEIR_WORKER_PRODUCER ||
-			slots[i].database != MyDatabaseId)
+			slots[i].database != MyDatabaseId ||
+			!may_see_producer(NameStr(slots[i].name)))
 			continue;
 		values[0] = CStringGetTextDatum(NameStr(slots[i].name));
 		values[1] = Int32GetDatum(slots[i].pid);

@@ -59,11 +59,11 @@ extern Bitmapset *weir_decoder_columns(const WeirDecoder *decoder);
  * Decode n records whose message is filled in; everything allocated goes to
  * the current memory context (the batch's).  Stops behind the record at which
  * that has grown by about memory bytes, after some records at least; returns
- * how many are decoded.  Never raises for what a message
- * holds.  User-defined input functions and CHECK constraints run as the
- * caller's user: worker callers enter the stream owner's context first.
- * Needs a transaction; uses internal subtransactions only where a type has
- * no parser of ours.  source NULL: headers are not known and read as NULL.
+ * how many are decoded.  Never raises for what a message holds.  User-defined
+ * input functions and CHECK constraints run as the caller's user: worker
+ * callers enter the stream owner's context first.  Needs a transaction; uses
+ * internal subtransactions only where a type has no parser of ours.  source
+ * NULL: headers are not known and read as NULL.
  */
 #define WEIR_DECODE_ALL MaxAllocHugeSize	/* memory: no limit */
 extern int	weir_decode(WeirDecoder *decoder, WeirSource *source,

@@ -328,8 +328,17 @@ is(sql('SELECT sum(dead_lettered), sum(read) FROM weir.stat_partition'
 # The broker goes away
 #
 
-# Only this INSERT is to be short of patience, not one that a slow broker gets.
+sql(q{SELECT weir.start_producer('left', 'SELECT i AS id, now() AS ts FROM generate_series(10000, 100000) i ORDER BY i', 'written', 100)});
+poll_ok($node, 'postgres', 'SELECT produced > 0 FROM weir.stat_producer', 'a producer sends');
+is(sql('SELECT name FROM weir._producer_activity()'), 'left', 'and is known');
+is(sql('SET ROLE bob; SELECT count(*) FROM weir._producer_activity()'), '0', 'not to everybody');
 kafka_kill();
+poll_ok($node, 'postgres', q{SELECT state || ': ' || (error ~ 'refused|brokers are down')::text FROM weir.stat_producer},
+	'it shows that the broker is away', 'running: true');
+sql(q{SELECT weir.stop_producer('left')});
+poll_ok($node, 'postgres', 'SELECT state FROM weir.stat_producer', 'and stops all the same', 'stopped');
+
+# Only this INSERT is to be short of patience, not one that a slow broker gets.
 sql(q{ALTER SERVER kafka OPTIONS (ADD message_timeout_ms '3000')});
 like(error_of('INSERT INTO written (id, ts) VALUES (3000, now())'),
 	qr/ERROR:  could not write to topic "written": (?!\{)/, 'INSERT fails when it cannot be delivered');
