@@ -59,12 +59,13 @@ use Exporter 'import';
 use IPC::Open2;
 use IPC::Run;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
-  weir_node poll_ok same_rows row_differences
+  weir_node poll_ok sql_when_up same_rows row_differences
   need_kafka kafka_start kafka_stop kafka_kill kafka_signal kafka_bootstrap
   kafka_secure_bootstrap kafka_certificate
   kafka_topic kafka_add_partitions kafka_delete_topic kafka_delete_records
@@ -133,6 +134,29 @@ sub poll_ok
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return ok($node->poll_query_until($database, $query, $expected), $name);
+}
+
+=item sql_when_up(node, database, query)
+
+What the query prints, asked again for as long as there is no connection: after
+a crash that need not be the last one, for a worker that was started before a
+fault point was taken away reaches that once more.
+
+=cut
+
+sub sql_when_up
+{
+	my ($node, $database, $query) = @_;
+
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		my ($status, $out, $err) = $node->psql($database, $query);
+
+		return $out if $status == 0;
+		croak "$err while running $query" if $status != 2;
+		usleep(100_000);
+	}
+	croak "no connection for $query";
 }
 
 =item same_rows(node, database, query_a, query_b, name, min => n)

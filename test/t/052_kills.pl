@@ -47,11 +47,8 @@ sub set_fault
 # How far the views have come: a condition that is true once all are beyond.
 sub beyond_here
 {
-	my $lines = '';
-
-	$node->poll_query_until('postgres', 'SELECT true') or die 'no server';
-	my $positions = $node->safe_psql(
-		'postgres', q{
+	my $positions = sql_when_up(
+		$node, 'postgres', q{
 		SELECT string_agg(format('(%s::oid, %s)', view::oid, sum), ', ')
 		FROM (SELECT view, sum(next_offset) FROM weir.checkpoint GROUP BY view) c});
 	return qq{

@@ -351,8 +351,8 @@ create_views('flowing', 'flowing_');
 # A condition that is true once both views are beyond where they are now.
 sub beyond_here
 {
-	my $positions = $node->safe_psql(
-		'postgres', q{
+	my $positions = sql_when_up(
+		$node, 'postgres', q{
 		SELECT string_agg(format('(%s::oid, %s)', view::oid, sum), ', ')
 		FROM (SELECT view, sum(next_offset) FROM weir.checkpoint
 			  WHERE view::text LIKE 'flowing%' GROUP BY view) c});
@@ -378,7 +378,6 @@ foreach my $point (shuffle qw(flush-aggregated flush-appended flush-checkpoint
 	$node->wait_for_log(
 		qr/"weir reader" \(PID \d+\) was terminated by signal 9/, $offset);
 	set_conf("weir.fault = ''");
-	$node->poll_query_until('postgres', 'SELECT true') or die 'no server';
 	poll_ok($node, 'postgres', beyond_here(), "killed at $point: the views go on");
 }
 $node->stop('immediate');
