@@ -783,11 +783,11 @@ turn(Reader *reader)
 		if (reader->cut)
 		{
 			tend_views(reader, wrote);
-			reader->assigned = false;
+			begin_batch(reader);
+			reader->assigned = false;	/* to read the rest again */
+			return assignment->served != NIL;
 		}
 		begin_batch(reader);
-		if (!reader->assigned)
-			return assignment->served != NIL;
 	}
 	if (reader->doubted)
 	{
@@ -834,19 +834,18 @@ static void
 recover(Reader *reader, ErrorData *error)
 {
 	long		backoff;
-	char	   *text;
+	char	   *shown;
 
 	reader->assigned = false;
 	reader->refreshed_at = 0;
 	reader->failures++;
 	backoff = Min(1000L << Min(reader->failures - 1, 6), MAX_BACKOFF_MS);
-	text = psprintf("%s%s%s", error->message, error->detail ? ": " : "",
-					error->detail ? error->detail : "");
-
-	weir_worker_show_error(text,
+	shown = psprintf("%s%s%s", error->message, error->detail ? ": " : "",
+					 error->detail ? error->detail : "");
+	weir_worker_show_error(shown,
 						   TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   backoff));
-	pfree(text);
+	pfree(shown);
 	if (weir_error_class(error->sqlerrcode) == WEIR_ERROR_LOG)
 		stop_all(reader, error);
 	weir_assignment_close(reader->assignment);
